@@ -1,0 +1,18 @@
+"""Settings that every test shares: the processor, one thread, no window, no personal IPython profile."""
+
+import os
+import tempfile
+
+# before torch is imported, and inherited by every kernel that a test starts
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["OMP_NUM_THREADS"] = "1"
+profile = tempfile.TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
+os.environ["IPYTHONDIR"] = profile.name
+
+import matplotlib  # noqa: E402
+
+# not through MPLBACKEND, which the kernels would inherit
+matplotlib.use("Agg")
+
+# `pytest --nbval` would take these for notebooks of the course
+collect_ignore_glob = ["notebooks/good/*", "notebooks/bad/*"]
