@@ -1,0 +1,226 @@
+"""A check looks at an answer and says in one line: not attempted, not yet (and why), or right (and what to notice).
+
+A check never raises and never prints a traceback. It tests in the order type, dtype, device, shape, requires_grad,
+finite, values, so that the first message names the first thing to repair. It works on copies and restores what it
+touches: random state and gradient mode are afterwards what they were.
+"""
+
+import functools
+import random
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import torch
+
+from course_utils.errors import one_line
+
+OPEN, WRONG, RIGHT = "open", "wrong", "right"
+MARKS = {OPEN: "○", WRONG: "✗", RIGHT: "✓"}
+COLOURS = {OPEN: "#6B6B6B", WRONG: "#D55E00", RIGHT: "#009E73"}
+
+
+class Mistake(Exception):
+    """What is wrong with an answer, in one sentence for the learner."""
+
+
+class NotAttempted(Exception):
+    """The answer is still the stub's `...`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found: `status` is "open", "wrong" or "right"; `message` is one sentence."""
+
+    number: str
+    status: str
+    message: str
+
+    def __repr__(self) -> str:
+        return f"{MARKS[self.status]} {self.number} {self.message}"
+
+    def _repr_html_(self) -> str:
+        colour = COLOURS[self.status]
+        return (
+            f'<div style="border-left:4px solid {colour};padding:2px 10px">'
+            f'<b style="color:{colour}">{MARKS[self.status]}</b> <b>{escape(self.number)}</b> {escape(self.message)}</div>'
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The exercises of one week and how far the reader has come with each."""
+
+    rows: tuple[tuple[str, str, str], ...]  # number, title, status
+
+    @property
+    def done(self) -> int:
+        return sum(status == RIGHT for _, _, status in self.rows)
+
+    def __repr__(self) -> str:
+        lines = [f"{MARKS[status]} {number} {title}" for number, title, status in self.rows]
+        return "\n".join([f"{self.done} of {len(self.rows)} solved", *lines])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f'<tr><td style="color:{COLOURS[status]}"><b>{MARKS[status]}</b></td><td>{number}</td>'
+            f'<td style="text-align:left">{escape(title)}</td></tr>'
+            for number, title, status in self.rows
+        )
+        return f"<b>{self.done} of {len(self.rows)} solved</b><table>{lines}</table>"
+
+
+_titles: dict[str, str] = {}
+_states: dict[str, str] = {}
+
+
+def summary(week: int) -> Summary:
+    """All exercises of `week` in order, each with what its check said last ("open" if it was never run)."""
+    numbers = [number for number in _titles if number.removeprefix("bug ").split(".")[0] == str(week)]
+    numbers.sort(key=lambda number: (number.startswith("bug"), int(number.split(".")[1])))
+    return Summary(tuple((number, _titles[number], _states.get(number, OPEN)) for number in numbers))
+
+
+def exercise(number: str, title: str) -> Callable:
+    """Make a function into the check of exercise `number` ("1.4", or "bug 1.2"), and enter it in the summary.
+
+    The function takes the learner's answers, raises Mistake with a sentence about the first mistake, and returns the
+    sentence that a right answer earns. The check it becomes returns a Result, whatever it is called with.
+    """
+
+    def decorate(judge: Callable[..., str]) -> Callable[..., Result]:
+        _titles[number] = title
+
+        @functools.wraps(judge)
+        def check(*answers: object) -> Result:
+            status, message = _judged(judge, answers)
+            _states[number] = status
+            return Result(number, status, message)
+
+        return check
+
+    return decorate
+
+
+def _judged(judge: Callable[..., str], answers: tuple[object, ...]) -> tuple[str, str]:
+    wanted = judge.__code__.co_argcount
+    if len(answers) != wanted:
+        return WRONG, f"this check takes {wanted} answer(s), but it was called with {len(answers)}; restore its line"
+    try:
+        with nothing_changed():
+            for answer in answers:
+                attempted(answer)
+            return RIGHT, judge(*answers)
+    except NotAttempted:
+        return OPEN, "not attempted yet"
+    except Mistake as mistake:
+        return WRONG, " ".join(str(mistake).split())
+    except Exception as error:  # an object we did not foresee: the learner gets a line, not our stack trace
+        return WRONG, f"the answer could not be read ({_in_words(error)}); compare its type with what is asked"
+
+
+@contextmanager
+def nothing_changed() -> Iterator[None]:
+    """Give back, at the end, the random states and the gradient mode that were there at the beginning."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    grad_mode = torch.is_grad_enabled()
+    cards = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=cards), torch.enable_grad():
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.set_grad_enabled(grad_mode)
+
+
+def attempted(answer: object) -> None:
+    """Raise NotAttempted when `answer` is `...` or None, or is a tuple, list or dict that holds only these."""
+    if answer is None or answer is ...:
+        raise NotAttempted
+    if isinstance(answer, dict):
+        answer = list(answer.values())
+    if isinstance(answer, (tuple, list)) and answer and all(entry is None or entry is ... for entry in answer):
+        raise NotAttempted
+
+
+def call(function: object, *arguments: object) -> object:
+    """What the learner's `function` returns for `arguments`; its own error becomes a Mistake of one line."""
+    if not callable(function):
+        raise Mistake(f"this check takes your function itself, but it got {a_kind(function)}; pass it without ()")
+    name = getattr(function, "__name__", "your function")
+    try:
+        returned = function(*arguments)
+    except Exception as error:
+        code = getattr(function, "__code__", None)
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if code is not None and frame.filename == code.co_filename and frame.lineno >= code.co_firstlineno
+        ]
+        # counted from the line with `def`, which a reader finds in any cell
+        place = f"line {lines[-1] - code.co_firstlineno + 1} of {name}" if lines else name
+        raise Mistake(f"your function stopped in {place} with {_in_words(error)}") from None
+    attempted(returned)
+    return returned
+
+
+def _in_words(error: BaseException) -> str:
+    text = one_line(error, 120)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def a_kind(value: object) -> str:
+    """`value`'s type with its article: "a list", "an int"."""
+    return _with_article(type(value).__name__)
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
+
+
+def expect_type(value: object, kind: type | tuple[type, ...], name: str) -> None:
+    """Raise Mistake unless `value` is a `kind`."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float, (int, float))):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(entry.__name__ for entry in kinds)
+        raise Mistake(f"{name} should be {_with_article(wanted)}, but it is {a_kind(value)}")
+
+
+def expect_tensor(
+    value: object,
+    name: str,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    shape: tuple[int, ...] | None = None,
+    requires_grad: bool | None = None,
+) -> None:
+    """Raise Mistake unless `value` is a tensor with these properties (None: any) and only finite numbers."""
+    expect_type(value, torch.Tensor, name)
+    if dtype is not None and value.dtype != dtype:
+        raise Mistake(f"{name} has dtype {value.dtype}, expected {dtype}; look at the values it was made from")
+    if device is not None and value.device.type != torch.device(device).type:
+        raise Mistake(f"{name} is on {value.device.type}, expected {torch.device(device).type}; move it with .to()")
+    if shape is not None and tuple(value.shape) != tuple(shape):
+        raise Mistake(f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}")
+    if requires_grad is not None and value.requires_grad != requires_grad:
+        wanted = "should record its operations (requires_grad)" if requires_grad else "should not require grad"
+        raise Mistake(f"{name} {wanted}, but its requires_grad is {value.requires_grad}")
+    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        raise Mistake(f"{name} holds nan or inf; look for a division by zero, a log of 0, or steps that are too long")
+
+
+def expect_close(value: object, truth: object, name: str, why: str, tolerance: float = 1e-4) -> None:
+    """Raise Mistake, ending in `why`, unless the numbers of `value` are those of `truth` within `tolerance`."""
+    got = torch.as_tensor(value).detach().to("cpu", torch.float64)
+    wanted = torch.as_tensor(truth).detach().to("cpu", torch.float64)
+    if got.shape != wanted.shape:
+        raise Mistake(f"{name} has shape {tuple(got.shape)}, expected {tuple(wanted.shape)}; {why}")
+    if not torch.allclose(got, wanted, rtol=tolerance, atol=tolerance):
+        if got.numel() == 1:
+            raise Mistake(f"{name} is {got.item():.4g}, expected {wanted.item():.4g}: {why}")
+        raise Mistake(f"{name} has the right shape, but other values: {why}")

@@ -1,0 +1,420 @@
+"""The checks of week 1. Each compares with something other than the solution: a closed form, a slow loop, torch."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_utils.checks import core
+from course_utils.checks.core import (
+    Mistake,
+    a_kind,
+    attempted,
+    call,
+    exercise,
+    expect_close,
+    expect_tensor,
+    expect_type,
+)
+
+
+def summary() -> core.Summary:
+    """The exercises of week 1, done and open."""
+    return core.summary(1)
+
+
+@exercise("1.1", "Say hello")
+def hello(function: object) -> str:
+    text = call(function)
+    expect_type(text, str, "what hello() returns")
+    if "<" in text and "function" in text or "method" in text:
+        raise Mistake("the text holds a function instead of its answer; write is_available() with its brackets")
+    if torch.__version__ not in text:
+        raise Mistake(f"the text should hold the version {torch.__version__} (torch.__version__), but it is {text!r}")
+    if str(torch.cuda.is_available()) not in text:
+        raise Mistake("the version is there; the answer of torch.cuda.is_available(), True or False, is missing")
+    return "this line belongs at the top of every bug report you will ever write"
+
+
+@exercise("1.2", "The family of tensors")
+def tensor_family(scalar: object, vector: object, matrix: object, image: object) -> str:
+    family = {"my_scalar": (scalar, 0), "my_vector": (vector, 1), "my_matrix": (matrix, 2), "my_image": (image, 3)}
+    for name, (tensor, ndim) in family.items():
+        expect_type(tensor, torch.Tensor, name)
+        if tensor.ndim != ndim:
+            raise Mistake(f"{name} has {tensor.ndim} dimension(s), expected {ndim}; count the nested brackets")
+    if tuple(vector.shape) != (3,):
+        raise Mistake(f"my_vector holds {len(vector)} numbers, expected 3")
+    if tuple(matrix.shape) != (2, 3):
+        raise Mistake(f"my_matrix has shape {tuple(matrix.shape)}, expected (2, 3): rows first, then columns")
+    if tuple(image.shape) == (4, 5, 3):
+        raise Mistake("my_image is (height, width, channel) as in NumPy and PIL; torch wants the channel first: (3, 4, 5)")
+    if tuple(image.shape) != (3, 4, 5):
+        raise Mistake(f"my_image has shape {tuple(image.shape)}, expected (3, 4, 5): channel, height, width")
+    return "scalar, vector and matrix are tensors of dimension 0, 1 and 2; the family goes on as far as you like"
+
+
+@exercise("1.3", "What did Variable add?")
+def tracked(function: object) -> str:
+    tensor = call(function, [1.5, 2.5])
+    expect_type(tensor, torch.Tensor, "what tracked() returns")
+    if not tensor.requires_grad:
+        raise Mistake("autograd does not record this tensor: requires_grad is False")
+    if not tensor.is_leaf:
+        raise Mistake("this tensor is no leaf: it came out of an operation, so backward() would not fill its grad")
+    tensor = call(function, [1, 2, 3])
+    expect_tensor(tensor, "tracked([1, 2, 3])", dtype=torch.float32, shape=(3,), requires_grad=True)
+    (tensor**2).sum().backward()
+    expect_close(tensor.grad, 2 * torch.tensor([1.0, 2.0, 3.0]), "the gradient of its squares", "were the values kept?")
+    return "grad, grad_fn, requires_grad and is_leaf: all that Variable added is part of every tensor today"
+
+
+@exercise("1.4", "Same memory?")
+def same_memory(function: object) -> str:
+    def verdict(array: np.ndarray, tensor: torch.Tensor) -> bool:
+        answer = call(function, array, tensor)
+        if not isinstance(answer, (bool, np.bool_)):
+            raise Mistake(f"same_memory should return True or False, but it returned {a_kind(answer)}")
+        return bool(answer)
+
+    array = np.arange(4.0)
+    if not verdict(array, torch.from_numpy(array)):
+        raise Mistake("from_numpy(array) shares its memory, yet you say False; ids differ always, compare addresses")
+    if verdict(array, torch.tensor(array)):
+        raise Mistake("torch.tensor(array) is a copy, yet you say True; equal values are no proof of shared memory")
+    if verdict(array, torch.from_numpy(array)[1:]):
+        raise Mistake("a tensor that starts at the second number has another address, yet you say True")
+    return "id() names the Python object, data_ptr() the numbers: one block of memory can have many owners"
+
+
+@exercise("1.5", "Four modes of normal")
+def normal_modes(function: object) -> str:
+    count = 4000
+    means, stds = torch.linspace(50.0, 90.0, count), torch.linspace(5.0, 9.0, count)
+    torch.manual_seed(0)
+    draws = call(function, means, stds)
+    expect_type(draws, (tuple, list), "what four_modes() returns")
+    if len(draws) != 4:
+        raise Mistake(f"four_modes should return four tensors, but it returned {len(draws)}")
+    zeros, ones = torch.zeros(count), torch.ones(count)
+    wanted = {"both": (means, stds), "only_means": (means, ones), "only_stds": (zeros, stds), "neither": (zeros, ones)}
+    for (name, (mean, std)), draw in zip(wanted.items(), draws, strict=True):
+        attempted(draw)
+        expect_tensor(draw, name, dtype=torch.float32, shape=(count,))
+        # if it was drawn as asked, this is standard normal: mean 0 and std 1 within 5 standard errors
+        standard = (draw - mean) / std
+        if abs(standard.mean().item()) > 5 / math.sqrt(count):
+            raise Mistake(f"{name} lies around {draw.mean().item():.3g}, expected {mean.mean().item():.3g}; check its mean")
+        if abs(standard.std().item() - 1) > 5 / math.sqrt(2 * count):
+            raise Mistake(f"{name} has the right middle but the wrong spread; check its standard deviation")
+    return "with a tensor the shape is known; only two plain numbers need size="
+
+
+@exercise("1.6", "Standardise a table")
+def standardise(function: object) -> str:
+    torch.manual_seed(0)
+    table = torch.rand(5, 3) * torch.tensor([1.0, 10.0, 100.0]) + torch.tensor([0.0, 50.0, -7.0])
+    answer = call(function, table.clone())
+    expect_tensor(answer, "standardise(table)", dtype=torch.float32, shape=(5, 3))
+    by_loops = torch.empty(5, 3)
+    for column in range(3):
+        values = table[:, column].tolist()
+        mean = sum(values) / len(values)
+        std = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        by_loops[:, column] = torch.tensor([(value - mean) / std for value in values])
+    if torch.allclose(answer, (table - table.mean()) / table.std(), atol=1e-4):
+        raise Mistake("you used one mean for the whole table; every column needs its own: which dimension disappears?")
+    if torch.allclose(answer, table - table.mean(dim=0), atol=1e-3):
+        raise Mistake("the columns are centred, but their spread is still there; divide by the standard deviation")
+    expect_close(answer, by_loops, "standardise(table)", "every column should get mean 0 and std 1", 1e-3)
+    return "(features,) against (samples, features): lined up from the right, broadcasting does the loop"
+
+
+@exercise("1.7", "Another line, a stricter stop")
+def linear_fit(function: object) -> str:
+    generator = torch.Generator().manual_seed(10)
+    x = torch.rand(20, 1, generator=generator) * 10
+    y = 3 * x + 5 + torch.randn(20, 1, generator=generator)
+    best = torch.linalg.lstsq(torch.cat([x, torch.ones_like(x)], dim=1), y).solution.flatten().tolist()
+    enough = _half_squared(x, y, *best) + 0.02
+    answer = call(function, x.clone(), y.clone(), 0.05, enough)
+    expect_type(answer, (tuple, list), "what fit() returns")
+    if len(answer) != 3:
+        raise Mistake(f"fit should return w, b and the number of updates, but it returned {len(answer)} things")
+    attempted(answer)
+    w, b, updates = (_number(entry, name) for entry, name in zip(answer, ("w", "b", "updates"), strict=True))
+    if not (math.isfinite(w) and math.isfinite(b)):
+        raise Mistake("w or b became nan: the steps lead uphill or grow; check the sign, and that gradients are emptied")
+    if updates == 0:
+        raise Mistake("the loop stopped before its first update; stop when the loss is BELOW enough, not above")
+    if updates >= 4999:
+        raise Mistake("the loop never came below the threshold; are both gradients emptied after each update?")
+    if _half_squared(x, y, w, b) >= enough:
+        raise Mistake(f"it stopped with a loss of {_half_squared(x, y, w, b):.3f}, not below {enough:.3f}")
+    wanted = _updates_needed(x, y, 0.05, enough)
+    if updates < wanted - 2:  # rounding in float32 may shift the last step
+        raise Mistake(
+            f"it got there in {updates:.0f} updates where {wanted} steps of lr times the slope are needed: the steps "
+            "are too long; are both gradients emptied after each update?"
+        )
+    if updates > wanted + 2:
+        raise Mistake(f"it made {updates:.0f} updates where {wanted} are needed; check in every iteration, before the update")
+    return f"slope {w:.2f} after {wanted} updates: the last hundredths of the loss cost most of the work"
+
+
+def _half_squared(x: torch.Tensor, y: torch.Tensor, w: float, b: float) -> float:
+    return (0.5 * (y - (w * x + b)) ** 2).mean().item()
+
+
+def _updates_needed(x: torch.Tensor, y: torch.Tensor, lr: float, enough: float) -> int:
+    """How many steps of gradient descent, with the gradient from its closed form, go below `enough`."""
+    x, y = x.double(), y.double()
+    w = b = 0.0
+    for updates in range(5000):
+        if _half_squared(x, y, w, b) < enough:
+            return updates
+        error = w * x + b - y
+        w, b = w - lr * (error * x).mean().item(), b - lr * error.mean().item()
+    return 5000
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        return value.item()
+    expect_type(value, (int, float), name)
+    return value
+
+
+@exercise("1.8", "Count nodes and edges")
+def graph_size(function: object) -> str:
+    w, x = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    diamond = (x + w) * (w + 1)
+    cases = [(torch.sin(x), (2, 1), "sin(x)"), (diamond, (5, 5), "(x + w) * (w + 1)"), (x * x, (2, 2), "x * x")]
+    for result, (nodes, edges), text in cases:
+        answer = call(function, result)
+        expect_type(answer, (tuple, list), "what graph_size() returns")
+        if len(answer) != 2:
+            raise Mistake("graph_size should return two numbers: nodes and edges")
+        attempted(answer)
+        got_nodes, got_edges = (_number(entry, name) for entry, name in zip(answer, ("nodes", "edges"), strict=True))
+        if got_nodes > nodes:
+            raise Mistake(f"{text} has {nodes} nodes, you count {got_nodes}: one that two paths reach is still one node")
+        if got_nodes < nodes:
+            raise Mistake(f"{text} has {nodes} nodes, you count {got_nodes}: the leaves' AccumulateGrad count too")
+        if got_edges > edges:
+            raise Mistake(f"{text} has {edges} edges, you count {got_edges}: an entry None is a constant and no edge")
+        if got_edges < edges:
+            raise Mistake(f"{text} has {edges} edges, you count {got_edges}: two edges may lead to the same node")
+    return "nodes and edges are all there is: backward() is a walk over exactly this graph"
+
+
+@exercise("1.9", "The chain rule by hand")
+def chain_rule(function: object) -> str:
+    for x_value, w_value in [(2.0, 1.0), (-1.0, 0.5), (3.0, -2.0)]:
+        answer = _number(call(function, x_value, w_value), "dy_dw(x, w)")
+        w = torch.tensor(w_value, dtype=torch.float64, requires_grad=True)
+        ((x_value + w) * (w + 1) ** 2).backward()
+        through_a, through_c = (w_value + 1) ** 2, (x_value + w_value) * 2 * (w_value + 1)
+        if math.isclose(answer, through_a) or math.isclose(answer, through_c):
+            raise Mistake("that is one of the two paths only; w reaches y through both factors: add them")
+        if math.isclose(answer, through_a + through_c / 2):
+            raise Mistake("both paths are there, but the slope of (w + 1)² is 2(w + 1)")
+        where = f"dy_dw({x_value:g}, {w_value:g})"
+        expect_close(answer, w.grad, where, "multiply along each path, then add the paths", 1e-6)
+    return "multiply along a path, add over the paths: that is all backward() does"
+
+
+@exercise("1.10", "A graph that depends on the data")
+def dynamic_graph(function: object) -> str:
+    kinds = []
+    for value in (2.0, -2.0):
+        x = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        result = call(function, x)
+        expect_type(result, torch.Tensor, "what bent(x) returns")
+        if not result.requires_grad:
+            raise Mistake("the result is not connected to x: compute with x itself, not with x.item() or x.detach()")
+        expect_close(result.detach(), value**2 if value > 0 else -3 * value, f"bent({value:g})", "x² where x > 0, else -3x")
+        slope = torch.autograd.grad(result, x)[0]
+        step = 1e-6
+        ahead, behind = (call(function, torch.tensor(value + d, dtype=torch.float64)) for d in (step, -step))
+        expect_close(slope, (ahead - behind) / (2 * step), f"the slope at {value:g}", "compare with a small step", 1e-4)
+        kinds.append(result.grad_fn.name())
+    if kinds[0] == kinds[1]:
+        raise Mistake(f"values and slopes are right, but both calls record {kinds[0]}: choose with a Python if")
+    return f"two calls, two graphs: {kinds[0]} and {kinds[1]}. A static graph would have to hold both branches"
+
+
+@exercise("1.11", "Newton's step")
+def newton_step(function: object) -> str:
+    def parabola(x: torch.Tensor) -> torch.Tensor:
+        return 3 * (x - 2) ** 2 + 5
+
+    def growth(x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x) - 2 * x
+
+    answer = _number(call(function, parabola, 10.0), "newton_step(f, x)")
+    if math.isclose(answer, 10 - float(parabola(torch.tensor(10.0))) / 48, rel_tol=1e-6):
+        raise Mistake("that is Newton's step to a zero, f / f'; for a minimum divide the slope by the curvature")
+    if math.isclose(answer, 18.0, rel_tol=1e-6):
+        raise Mistake("the step goes the wrong way: subtract slope / curvature")
+    expect_close(answer, 2.0, "from 10, one step on 3(x - 2)² + 5", "it should land in the minimum at once", 1e-6)
+    answer = _number(call(function, growth, 0.5), "newton_step(f, x)")
+    truth = 0.5 - (math.exp(0.5) - 2) / math.exp(0.5)
+    expect_close(answer, truth, "from 0.5, one step on exp(x) - 2x", "the curvature changes with x", 1e-6)
+    return "a gradient of a gradient, thanks to create_graph: on a parabola Newton needs one step"
+
+
+@exercise("1.12", "Classify without the sigmoid")
+def classify(function: object) -> str:
+    torch.manual_seed(0)
+    w, b = torch.tensor([1.5]), torch.tensor([0.3])
+    x = torch.randn(50, 1, dtype=torch.float32)
+    answer = call(function, w.clone(), b.clone(), x.clone())
+    expect_tensor(answer, "classify(w, b, x)", dtype=torch.float32, shape=(50, 1))
+    z = w * x + b
+    if torch.equal(answer, (z >= 0.5).float()):
+        raise Mistake("0.5 is the border of the probability; for w*x + b itself the border is another number")
+    if torch.equal(answer, (torch.sigmoid(z) > 0).float()):
+        raise Mistake("everything is class 1: a sigmoid is never below 0")
+    expect_close(answer, torch.sigmoid(z).ge(0.5).float(), "classify(w, b, x)", "sigmoid(z) >= 0.5 is the standard to meet")
+    border = call(function, torch.ones(1), torch.zeros(1), torch.zeros(1))
+    expect_close(border, torch.ones(1), "a point exactly on the border", "probability 0.5 counts as class 1: use >=")
+    return "the border of a logistic regression is the straight line wx + b = 0; the sigmoid only grades the distance"
+
+
+@exercise("1.13", "Vary mean_value")
+def mean_value(function: object) -> str:
+    for mean in (1.0, 5.0):
+        accuracy = _number(call(function, mean), f"accuracy_for({mean:g})")
+        if accuracy > 1:
+            raise Mistake(f"accuracy_for({mean:g}) is {accuracy:.4g}; give a number from 0 to 1, not an iteration or per cent")
+        # two normal clouds with spread 1 whose centres are 2·√2·mean apart: no classifier beats Φ(√2·mean)
+        best = 0.5 * (1 + math.erf(mean))
+        if not abs(accuracy - best) <= 0.03:  # also when it is nan
+            raise Mistake(
+                f"accuracy_for({mean:g}) is {accuracy:.3f}, but close to {best:.3f} is possible: return the last accuracy"
+            )
+    return "at 1 the clouds overlap, and about 92 % is all that anybody can reach; at 5 the first check says 100 %"
+
+
+@exercise("1.14", "Make the bias harmless")
+def bias(function: object) -> str:
+    generator = torch.Generator().manual_seed(11)
+    # not along the diagonal: there a common mean of both columns would do by luck
+    clouds = torch.randn(200, 2, generator=generator) + torch.tensor([[2.5, 1.0]] * 100 + [[-2.5, -1.0]] * 100)
+    labels = torch.tensor([0.0] * 100 + [1.0] * 100)
+    reference = _iterations_to_98(clouds, labels)
+    for shift in ([10.0, 10.0], [30.0, -10.0]):
+        points = call(function, clouds + torch.tensor(shift))
+        expect_tensor(points, "prepare(points)", dtype=torch.float32, shape=(200, 2))
+        if points.std(dim=0).max() < 0.5 or points.std(dim=0).max() > 5:
+            raise Mistake("the clouds have changed their size; only move them")
+        needed = _iterations_to_98(points, labels)
+        if needed > 3 * reference + 20:
+            raise Mistake(
+                f"with the bias {tuple(int(part) for part in shift)} it still takes {needed} iterations instead of "
+                f"{reference}: where is the middle of each column?"
+            )
+    return "centred data turn the flat valley into a bowl; week 2 does it with every picture (Normalize)"
+
+
+def _iterations_to_98(points: torch.Tensor, labels: torch.Tensor, most: int = 1000) -> int:
+    """Iterations of gradient descent (rate 0.1, gradient from its closed form) until 98 % are right, at most `most`."""
+    w, b = torch.zeros(points.shape[1]), torch.zeros(1)
+    for iteration in range(most):
+        p = torch.sigmoid(points @ w + b)
+        if iteration > 0 and ((p >= 0.5).float() == labels).float().mean() >= 0.98:
+            return iteration
+        error = (p - labels) / len(labels)
+        w, b = w - 0.1 * points.T @ error, b - 0.1 * error.sum()
+    return most
+
+
+@exercise("bug 1.1", "The loop of the old course")
+def accumulated(function: object) -> str:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(30, 1, generator=generator) * 4
+    y = -1.5 * x + 4 + 0.1 * torch.randn(30, 1, generator=generator)
+    w, b, losses = _trained(function, x, y)
+    if not any(_same_course(losses, x, y, lr) for lr in _rates(losses, x, y)):
+        raise Mistake(
+            "the steps are not lr times the slope at that point: print w.grad after each backward(), it holds the sum "
+            "of all slopes so far"
+        )
+    if not losses[-1] < losses[0]:
+        raise Mistake("the gradients are right, but the loss does not fall: now the rate is honestly too high, try 0.05")
+    return "backward() adds, so empty the gradients in every iteration; its authors repaired it in 2019"
+
+
+def _trained(function: object, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float, list[float]]:
+    answer = call(function, x.clone(), y.clone())
+    expect_type(answer, tuple, "what train() returns")
+    if len(answer) != 3:
+        raise Mistake("train should still return w, b and the list of losses")
+    w, b = _number(answer[0], "w"), _number(answer[1], "b")
+    expect_type(answer[2], list, "the losses")
+    if len(answer[2]) < 10:
+        raise Mistake("train should still return the loss of every iteration, at least ten")
+    return w, b, answer[2]
+
+
+def _rates(losses: list[float], x: torch.Tensor, y: torch.Tensor) -> list[float]:
+    """The learning rates that lead from the first loss to the second: along the gradient the loss is a parabola."""
+    columns = torch.cat([x, torch.ones_like(x)], dim=1).double()
+    gradient = -columns.T @ y.double() / len(x)
+    curvature = (gradient.T @ (columns.T @ columns / len(x)) @ gradient).item()
+    slope = (gradient.T @ gradient).item()
+    under_root = slope**2 + 2 * curvature * (losses[1] - losses[0])
+    if not under_root >= 0:
+        return []
+    return [(slope + sign * math.sqrt(under_root)) / curvature for sign in (1, -1)]
+
+
+def _same_course(losses: list[float], x: torch.Tensor, y: torch.Tensor, lr: float) -> bool:
+    """Do the first losses agree with gradient descent from w = b = 0, by the closed form of the gradient?"""
+    w = b = 0.0
+    for loss in losses[:8]:
+        if not math.isclose(loss, _half_squared(x, y, w, b), rel_tol=1e-3, abs_tol=1e-4):
+            return False
+        error = w * x + b - y
+        w, b = w - lr * (error * x).mean().item(), b - lr * error.mean().item()
+    return True
+
+
+@exercise("bug 1.2", "Everybody gets the average")
+def broadcast_labels(function: object) -> str:
+    x = torch.linspace(-1, 1, 30).unsqueeze(1)
+    y = -3 * x.squeeze() + 1
+    w, b, losses = _trained(function, x, y)
+    if abs(w) < 0.1:
+        raise Mistake(f"the slope is {w:.2f}, everybody still gets the average: print the shape of w * x + b - y")
+    first = (y**2).mean().item()
+    if not math.isclose(losses[0], first, rel_tol=1e-3):
+        raise Mistake(f"the first loss is {losses[0]:.2f}, the mean over 30 differences is {first:.2f}: keep the mean squared error")
+    if abs(w + 3) > 0.05 or abs(b - 1) > 0.05:
+        raise Mistake(f"it should find y = -3x + 1, but it found y = {w:.2f}x + {b:.2f}; keep the rate and the iterations")
+    return "(30, 1) against (30,) is (30, 30): nothing fails, everything is wrong. Look at shapes before you look at losses"
+
+
+@exercise("bug 1.3", "A loss that never moves")
+def data_in_place(function: object) -> str:
+    generator = torch.Generator().manual_seed(4)
+    points = torch.randn(80, 2, generator=generator) + torch.tensor([[2.0]] * 40 + [[-2.0]] * 40)
+    labels = torch.tensor([1.0] * 40 + [0.0] * 40)
+    answer = call(function, points.clone(), labels.clone())
+    expect_type(answer, tuple, "what train() returns")
+    if len(answer) != 4:
+        raise Mistake("train should still return w, b, the losses and the accuracies")
+    w, b, losses, accuracies = answer
+    expect_tensor(w, "w", shape=(2,))
+    if len(losses) < 2 or not losses[-1] < 0.9 * losses[0]:
+        raise Mistake("the loss still does not move: what does p.data.round_() do to the p that backward() needs?")
+    if len(accuracies) != len(losses):
+        raise Mistake("it learns now, but the accuracy of every iteration should still be there")
+    truth = ((points @ w + b >= 0).float() == labels).float().mean().item()
+    if abs(float(accuracies[-1]) - truth) > 0.05:
+        raise Mistake(
+            f"it learns, but the last accuracy says {float(accuracies[-1]):.2f} where {truth:.2f} of the points are right: "
+            "cut the probability at 0.5"
+        )
+    return "measure on p.detach(), and never write through .data: autograd cannot see it, so it cannot warn you"
