@@ -8,9 +8,7 @@ from matplotlib.axes import Axes
 from ._arguments import kind
 from .style import CourseFigure
 
-TITLE_CHARACTERS_PER_INCH = (
-    11.5  # of the 11 pt title font; a longer title is broken into lines
-)
+TITLE_CHARACTERS_PER_INCH = 11.5  # of the 11 pt title font; a longer title is broken into lines
 LEGEND_CHARACTERS_PER_INCH = 13
 LEGEND_HANDLE = 7  # characters that the piece of line beside a label takes
 
@@ -40,22 +38,10 @@ def course(values: np.ndarray) -> str:
         return f"falls from {first} to {last}"
     if (change >= 0).all():
         return f"rises from {first} to {last}"
-    verb = (
-        "falls"
-        if values[-1] < values[0]
-        else "rises"
-        if values[-1] > values[0]
-        else "goes"
-    )
+    verb = "falls" if values[-1] < values[0] else "rises" if values[-1] > values[0] else "goes"
     extremes = [("lowest", values.min()), ("highest", values.max())]
-    inner = [
-        f"{word} {significant(value)}"
-        for word, value in extremes
-        if value not in (values[0], values[-1])
-    ]
-    return f"{verb} from {first} to {last}" + (
-        f" ({', '.join(inner)})" if inner else ""
-    )
+    inner = [f"{word} {significant(value)}" for word, value in extremes if value not in (values[0], values[-1])]
+    return f"{verb} from {first} to {last}" + (f" ({', '.join(inner)})" if inner else "")
 
 
 def span(values: np.ndarray) -> str:
@@ -70,11 +56,7 @@ def set_title(axes: Axes, title: str) -> None:
     """Write `title` above the left end of `axes`, in lines that are no longer than the figure is wide."""
     if not isinstance(title, str):
         raise TypeError(f"the title is {kind(title)}; a text is needed")
-    axes.set_title(
-        textwrap.fill(
-            title, int(axes.figure.get_figwidth() * TITLE_CHARACTERS_PER_INCH)
-        )
-    )
+    axes.set_title(textwrap.fill(title, int(axes.figure.get_figwidth() * TITLE_CHARACTERS_PER_INCH)))
 
 
 def finish(axes: Axes, x_label: str, y_label: str, title: str) -> CourseFigure:
@@ -83,14 +65,6 @@ def finish(axes: Axes, x_label: str, y_label: str, title: str) -> CourseFigure:
     axes.set_ylabel(y_label)
     set_title(axes, title)
     labels = axes.get_legend_handles_labels()[1]
-    fitting = int(
-        axes.figure.get_figwidth()
-        * LEGEND_CHARACTERS_PER_INCH
-        // (max(map(len, labels)) + LEGEND_HANDLE)
-    )
-    axes.figure.legend(
-        loc="outside lower left",
-        ncols=max(1, min(fitting, len(labels))),
-        handlelength=2.8,
-    )
+    fitting = int(axes.figure.get_figwidth() * LEGEND_CHARACTERS_PER_INCH // (max(map(len, labels)) + LEGEND_HANDLE))
+    axes.figure.legend(loc="outside lower left", ncols=max(1, min(fitting, len(labels))), handlelength=2.8)
     return axes.figure

@@ -18,14 +18,7 @@ from ._drawing import capital, counted, course, finish, significant, span
 from .points import boundary, line_fit
 from .style import CourseFigure, figure, look
 
-__all__ = [
-    "boundary",
-    "function_plot",
-    "histograms",
-    "line_fit",
-    "loss_curves",
-    "plot_lr_curves",
-]
+__all__ = ["boundary", "function_plot", "histograms", "line_fit", "loss_curves", "plot_lr_curves"]
 Numbers = given.Numbers
 MakeScheduler = Callable[[], tuple[Optimizer, LRScheduler]]
 
@@ -48,16 +41,13 @@ def loss_curves(
     """
     series = {
         label: given.numbers(values, f"{label!r}")
-        for label, values in given.named(
-            losses, "loss_curves", "list of losses"
-        ).items()
+        for label, values in given.named(losses, "loss_curves", "list of losses").items()
     }
     finite = {label: _before_the_first_nan(values) for label, values in series.items()}
     for label, values in finite.items():
         if log and values.size and values.min() <= 0:
             raise ValueError(
-                f"{label!r} has the value {values.min():g}, which a logarithmic axis cannot show; "
-                "leave log=True out"
+                f"{label!r} has the value {values.min():g}, which a logarithmic axis cannot show; leave log=True out"
             )
     lengths = {len(values) for values in series.values()}
     together = f" over {counted(lengths.pop(), x_label)}" if len(lengths) == 1 else ""
@@ -73,17 +63,8 @@ def loss_curves(
             label += f" ({place})"
         (line,) = axes.plot(curve, label=label, marker="o" if curve.size == 1 else None)
         if curve.size < values.size:
-            last = (
-                (curve.size - 1, curve[-1]) if curve.size else (0, 1.0 if log else 0.0)
-            )
-            axes.plot(
-                *last,
-                marker="x",
-                markersize=10,
-                markeredgewidth=2.5,
-                linestyle="",
-                color=line.get_color(),
-            )
+            last = (curve.size - 1, curve[-1]) if curve.size else (0, 1.0 if log else 0.0)
+            axes.plot(*last, marker="x", markersize=10, markeredgewidth=2.5, linestyle="", color=line.get_color())
         sentences.append(sentence)
     if log:
         axes.set_yscale("log")
@@ -110,19 +91,13 @@ def plot_lr_curves(
     drawn by `make` are given back. Raises TypeError or ValueError when `make` is no such function or hands
     out an object that it built before.
     """
-    steps = given.whole(epochs, "epochs") * given.whole(
-        steps_per_epoch, "steps_per_epoch"
-    )
+    steps = given.whole(epochs, "epochs") * given.whole(steps_per_epoch, "steps_per_epoch")
     makers = make if isinstance(make, dict) else {"": make}
     if isinstance(make, dict):
-        given.named(
-            make, "plot_lr_curves", "function that builds (optimizer, scheduler)"
-        )
+        given.named(make, "plot_lr_curves", "function that builds (optimizer, scheduler)")
     values = None if metrics is None else given.numbers(metrics, "metrics")
     if values is not None and len(values) != steps:
-        raise ValueError(
-            f"metrics has {len(values)} entries and the scheduler makes {steps} steps; give one for each"
-        )
+        raise ValueError(f"metrics has {len(values)} entries and the scheduler makes {steps} steps; give one for each")
     rates: dict[str, np.ndarray] = {}
     for label, build in makers.items():
         with torch.random.fork_rng(devices=range(torch.accelerator.device_count())):
@@ -134,20 +109,14 @@ def plot_lr_curves(
     sentences, drawing, axes = [], *figure("filled in below")
     for label, rate in rates.items():
         marker = "o" if steps <= 30 else None
-        axes.plot(
-            rate, label=label, marker=marker, markersize=4, drawstyle="steps-post"
-        )
+        axes.plot(rate, label=label, marker=marker, markersize=4, drawstyle="steps-post")
         sentences.append(f"{label} {course(rate)}")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    drawing.description = (
-        f"Learning rate over {counted(steps, x_label)}: {'; '.join(sentences)}."
-    )
+    drawing.description = f"Learning rate over {counted(steps, x_label)}: {'; '.join(sentences)}."
     return finish(axes, x_label, "learning rate", title)
 
 
-def _rates(
-    make: MakeScheduler, label: str, steps: int, metrics: np.ndarray | None
-) -> tuple[str, np.ndarray]:
+def _rates(make: MakeScheduler, label: str, steps: int, metrics: np.ndarray | None) -> tuple[str, np.ndarray]:
     """The scheduler's name, and the rates (steps, groups) that the optimizer has when each step begins."""
     if not callable(make):
         raise TypeError(
@@ -156,15 +125,9 @@ def _rates(
         )
     builds = [make(), make()]
     for built in builds:
-        fits = (
-            isinstance(built, tuple)
-            and len(built) == 2
-            and isinstance(built[0], Optimizer)
-        )
+        fits = isinstance(built, tuple) and len(built) == 2 and isinstance(built[0], Optimizer)
         if not fits or not isinstance(built[1], LRScheduler):
-            raise TypeError(
-                f"make must return (optimizer, scheduler), in this order; it returned {given.kind(built)}"
-            )
+            raise TypeError(f"make must return (optimizer, scheduler), in this order; it returned {given.kind(built)}")
     (optimizer, scheduler), other = builds
     if optimizer is other[0] or scheduler is other[1]:
         raise ValueError(
@@ -172,14 +135,10 @@ def _rates(
             "make, because drawing a used one would spoil your training"
         )
     if scheduler.optimizer is not optimizer:
-        raise ValueError(
-            "make returned a scheduler that belongs to another optimizer; return the pair you built"
-        )
+        raise ValueError("make returned a scheduler that belongs to another optimizer; return the pair you built")
     plateau = isinstance(scheduler, ReduceLROnPlateau)
     if plateau and metrics is None:
-        raise ValueError(
-            "ReduceLROnPlateau steps on a value; give metrics=, one number for each step"
-        )
+        raise ValueError("ReduceLROnPlateau steps on a value; give metrics=, one number for each step")
     rates = []
     with warnings.catch_warnings():
         # optimizer.step() is left out on purpose: it could move the parameters of the caller's model
@@ -192,9 +151,7 @@ def _rates(
 
 @look()
 def function_plot(
-    functions: dict[
-        str, Callable[[torch.Tensor], torch.Tensor] | tuple[Numbers, Numbers]
-    ],
+    functions: dict[str, Callable[[torch.Tensor], torch.Tensor] | tuple[Numbers, Numbers]],
     x_range: tuple[float, float] = (-5.0, 5.0),
     x_label: str = "x",
     y_label: str = "y",
@@ -212,25 +169,16 @@ def function_plot(
     low, high = given.interval(x_range, "x_range")
     given.whole(points, "points", least=2)
     curves = {}
-    for label, entry in given.named(
-        functions, "function_plot", "function or (x, y)"
-    ).items():
+    for label, entry in given.named(functions, "function_plot", "function or (x, y)").items():
         if callable(entry):
             x = torch.linspace(low, high, points)
             entry = (x, entry(x.clone()))
         if not isinstance(entry, tuple) or len(entry) != 2:
-            raise TypeError(
-                f"{label!r} is neither a function nor a pair (x, y) but {given.kind(entry)}"
-            )
-        x, y = (
-            given.finite_numbers(entry[0], f"x of {label!r}"),
-            given.numbers(entry[1], f"y of {label!r}"),
-        )
+            raise TypeError(f"{label!r} is neither a function nor a pair (x, y) but {given.kind(entry)}")
+        x, y = (given.finite_numbers(entry[0], f"x of {label!r}"), given.numbers(entry[1], f"y of {label!r}"))
         given.same_length(x, y, f"x of {label!r}", f"y of {label!r}")
         if not np.isfinite(y).any():
-            raise ValueError(
-                f"{label!r} has no finite value for x from {x[0]:g} to {x[-1]:g}; choose another x_range"
-            )
+            raise ValueError(f"{label!r} has no finite value for x from {x[0]:g} to {x[-1]:g}; choose another x_range")
         curves[label] = (x, y)
     spans = {span(x) for x, _ in curves.values()}
     together = f" {spans.pop()}" if len(spans) == 1 else ""
@@ -241,12 +189,8 @@ def function_plot(
         sentence = f"{label} {course(y[shown])}"
         if not shown.all():
             sentence += f" ({(~shown).sum()} values are not finite and left out)"
-        sentences.append(
-            sentence if together else f"{sentence} for {x_label} {span(x)}"
-        )
-    drawing.description = (
-        f"{capital(y_label)} against {x_label}{together}: {'; '.join(sentences)}."
-    )
+        sentences.append(sentence if together else f"{sentence} for {x_label} {span(x)}")
+    drawing.description = f"{capital(y_label)} against {x_label}{together}: {'; '.join(sentences)}."
     return finish(axes, x_label, y_label, title)
 
 
@@ -265,23 +209,15 @@ def histograms(
     """
     given.whole(bins, "bins")
     entries = given.named(values, "histograms", "tensor").items()
-    series = {
-        label: given.finite_numbers(entry, f"{label!r}", shaped=True)
-        for label, entry in entries
-    }
+    series = {label: given.finite_numbers(entry, f"{label!r}", shaped=True) for label, entry in entries}
     edges = np.histogram_bin_edges(np.concatenate(list(series.values())), bins)
     sentences, drawing, axes = [], *figure("filled in below")
     for label, entry in series.items():
         counts = np.histogram(entry, edges)[0]
-        axes.plot(
-            np.repeat(edges, 2),
-            np.concatenate([[0], np.repeat(counts, 2), [0]]),
-            label=label,
-        )
+        axes.plot(np.repeat(edges, 2), np.concatenate([[0], np.repeat(counts, 2), [0]]), label=label)
         mean, deviation = significant(entry.mean()), significant(entry.std())
         sentences.append(
-            f"{label} has {counted(len(entry), 'value')} {span(entry)}, mean {mean}, "
-            f"standard deviation {deviation}"
+            f"{label} has {counted(len(entry), 'value')} {span(entry)}, mean {mean}, standard deviation {deviation}"
         )
     axes.set_ylim(bottom=0)
     drawing.description = f"Histogram of {x_label}: {'; '.join(sentences)}."

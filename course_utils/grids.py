@@ -23,9 +23,7 @@ LARGEST_COARSE_CELL = 1.0
 NARROWEST = 3.2  # inches, so that a title finds room above one single picture
 GAP = 0.05  # inches between two pictures
 MOST_COLUMNS = 32
-FINE = (
-    64  # pixels; a picture that is less wide is coarse, and enlarged before it is drawn
-)
+FINE = 64  # pixels; a picture that is less wide is coarse, and enlarged before it is drawn
 CAPTION_SIZE = 9  # points
 CAPTION_LINE = 0.17  # inches that one line of a caption takes
 CHARACTERS_PER_INCH = 14  # of a caption
@@ -51,10 +49,7 @@ def show_grid(
     """
     if value_range is not None:
         value_range = interval(value_range, "value_range")
-    pictures = [
-        _to_rgb(image, f"image {i}", value_range)
-        for i, image in enumerate(_as_list(images))
-    ]
+    pictures = [_to_rgb(image, f"image {i}", value_range) for i, image in enumerate(_as_list(images))]
     for i, picture in enumerate(pictures):
         if picture.shape != pictures[0].shape:
             raise ValueError(
@@ -69,9 +64,7 @@ def show_grid(
     return _draw(pictures, captions, columns, title, description)
 
 
-def show_kernels(
-    weights: torch.Tensor, columns: int = 8, *, title: str = ""
-) -> CourseFigure:
+def show_kernels(weights: torch.Tensor, columns: int = 8, *, title: str = "") -> CourseFigure:
     """Show the kernels of a convolution, `weights` of shape (out, in, height, width), floating point.
 
     Each kernel is divided by its own largest absolute value: a weight of 0 is middle grey, the most negative
@@ -85,25 +78,17 @@ def show_kernels(
     largest = values.abs().amax(dim=(1, 2, 3), keepdim=True)
     scaled = values / (2 * torch.where(largest > 0, largest, 1.0)) + 0.5
     coloured = inputs in (1, 3)
-    pictures = (
-        list(scaled)
-        if coloured
-        else [piece[None] for kernel in scaled for piece in kernel]
-    )
+    pictures = list(scaled) if coloured else [piece[None] for kernel in scaled for piece in kernel]
     columns = min(whole(columns, "columns"), outputs) if coloured else inputs
     extreme = values.abs().max().item()
     description = (
         f"{outputs} kernels of {inputs} x {_size(values)} weights, each scaled by its own largest absolute "
         f"value (0 is middle grey); the largest of all is {extreme:.3g} in size."
     )
-    return _draw(
-        [_three(picture) for picture in pictures], [], columns, title, description
-    )
+    return _draw([_three(picture) for picture in pictures], [], columns, title, description)
 
 
-def show_feature_maps(
-    maps: torch.Tensor, columns: int = 8, *, title: str = ""
-) -> CourseFigure:
+def show_feature_maps(maps: torch.Tensor, columns: int = 8, *, title: str = "") -> CourseFigure:
     """Show the channels of one layer's output, `maps` of shape (C, H, W), floating point, as C grey pictures.
 
     Each map is scaled by itself: its smallest value is black, its largest white. A map that is constant is
@@ -121,9 +106,7 @@ def show_feature_maps(
         f"{values.min().item():.3g} and {values.max().item():.3g}."
     )
     pictures = [_three(picture[None]) for picture in scaled]
-    return _draw(
-        pictures, [], min(whole(columns, "columns"), len(pictures)), title, description
-    )
+    return _draw(pictures, [], min(whole(columns, "columns"), len(pictures)), title, description)
 
 
 def _as_list(images: object) -> list:
@@ -137,17 +120,13 @@ def _as_list(images: object) -> list:
             )
         images = list(images)
     if not isinstance(images, (list, tuple)):
-        raise TypeError(
-            f"images is {kind(images)}; give a tensor, or a list of tensors or PIL images"
-        )
+        raise TypeError(f"images is {kind(images)}; give a tensor, or a list of tensors or PIL images")
     if not images:
         raise ValueError("there is no image to show; give at least one")
     return list(images)
 
 
-def _to_rgb(
-    image: object, name: str, value_range: tuple[float, float] | None
-) -> torch.Tensor:
+def _to_rgb(image: object, name: str, value_range: tuple[float, float] | None) -> torch.Tensor:
     """One image as a new float tensor (3, H, W) from 0 to 1."""
     if isinstance(image, Image.Image):
         image = image if image.mode in ("L", "RGB") else image.convert("RGB")
@@ -159,15 +138,11 @@ def _to_rgb(
     if image.dim() not in (2, 3) or (image.dim() == 3 and shape[0] not in (1, 3)):
         last = image.dim() == 3 and shape[2] in (1, 3)
         hint = "; move the channels to the front with .permute" if last else ""
-        raise ValueError(
-            f"{name} has shape {shape}; (H, W), (1, H, W) or (3, H, W) is needed{hint}"
-        )
+        raise ValueError(f"{name} has shape {shape}; (H, W), (1, H, W) or (3, H, W) is needed{hint}")
     if image.numel() == 0:
         raise ValueError(f"{name} has shape {shape}; it holds no pixel")
     if image.dtype not in (torch.uint8, torch.bool) and not image.is_floating_point():
-        raise TypeError(
-            f"{name} is {image.dtype}; uint8 (0 to 255), bool or floats are needed, e.g. .to(torch.uint8)"
-        )
+        raise TypeError(f"{name} is {image.dtype}; uint8 (0 to 255), bool or floats are needed, e.g. .to(torch.uint8)")
     values = _finite(on_cpu(image, name).to(torch.float32), name)
     if value_range is None and image.is_floating_point():
         low, high = values.min().item(), values.max().item()
@@ -176,9 +151,7 @@ def _to_rgb(
                 f"{name} has values from {low:.3g} to {high:.3g}; floats are shown from 0 to 1, so undo the "
                 "normalisation, divide by 255, or give value_range=(low, high)"
             )
-    low, high = value_range or (
-        (0.0, 255.0) if image.dtype == torch.uint8 else (0.0, 1.0)
-    )
+    low, high = value_range or ((0.0, 255.0) if image.dtype == torch.uint8 else (0.0, 1.0))
     return _three(((values - low) / (high - low)).clamp(0, 1))
 
 
@@ -191,8 +164,7 @@ def _finite(values: torch.Tensor, name: str) -> torch.Tensor:
     bad = int((~values.isfinite()).sum())
     if bad:
         raise ValueError(
-            f"{name}: {bad} of {values.numel()} values are NaN or infinite; find where they "
-            "came from before drawing"
+            f"{name}: {bad} of {values.numel()} values are NaN or infinite; find where they came from before drawing"
         )
     return values
 
@@ -200,17 +172,11 @@ def _finite(values: torch.Tensor, name: str) -> torch.Tensor:
 def _stack(tensor: object, name: str, wanted: str, example: str) -> torch.Tensor:
     """A tensor of weights or maps on the CPU in float32, with as many dimensions as `wanted` names."""
     if not isinstance(tensor, torch.Tensor):
-        raise TypeError(
-            f"{name} is {kind(tensor)}; a tensor {wanted} is needed, such as {example}"
-        )
+        raise TypeError(f"{name} is {kind(tensor)}; a tensor {wanted} is needed, such as {example}")
     if tensor.dim() != len(wanted.split(",")) or tensor.numel() == 0:
-        raise ValueError(
-            f"{name} has shape {tuple(tensor.shape)}; {wanted} is needed, such as {example}"
-        )
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; {wanted} is needed, such as {example}")
     if not tensor.is_floating_point():
-        raise TypeError(
-            f"{name} is {tensor.dtype}; floats are needed, for example its .float()"
-        )
+        raise TypeError(f"{name} is {tensor.dtype}; floats are needed, for example its .float()")
     return _finite(on_cpu(tensor, name).to(torch.float32), name)
 
 
@@ -220,17 +186,10 @@ def _captions(titles: Sequence[object] | None, count: int) -> list[str]:
     if isinstance(titles, torch.Tensor):
         titles = on_cpu(titles, "titles").tolist()
     if isinstance(titles, str) or not isinstance(titles, Sequence):
-        raise TypeError(
-            f"titles is {kind(titles)}; a list with one text for each image is needed"
-        )
+        raise TypeError(f"titles is {kind(titles)}; a list with one text for each image is needed")
     if len(titles) != count:
-        raise ValueError(
-            f"there are {count} images and {len(titles)} titles; give one title for each image"
-        )
-    return [
-        str(entry.item() if isinstance(entry, torch.Tensor) else entry)
-        for entry in titles
-    ]
+        raise ValueError(f"there are {count} images and {len(titles)} titles; give one title for each image")
+    return [str(entry.item() if isinstance(entry, torch.Tensor) else entry) for entry in titles]
 
 
 def _size(picture: torch.Tensor) -> str:
@@ -239,11 +198,7 @@ def _size(picture: torch.Tensor) -> str:
 
 @look()
 def _draw(
-    pictures: list[torch.Tensor],
-    captions: list[str],
-    columns: int,
-    title: str,
-    description: str,
+    pictures: list[torch.Tensor], captions: list[str], columns: int, title: str, description: str
 ) -> CourseFigure:
     """Draw pictures (3, H, W) from 0 to 1, `columns` in a row; captions stand on white under the pictures."""
     if columns > MOST_COLUMNS:
@@ -253,19 +208,11 @@ def _draw(
         )
     largest = LARGEST_COARSE_CELL if pictures[0].shape[2] < FINE else LARGEST_CELL
     cell = min((WIDEST - 0.2) / columns, largest)
-    zoom = max(
-        1, FINE // pictures[0].shape[2]
-    )  # whole pixels, so that gaps beside tiny pictures can be thin
-    pictures = [
-        picture.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
-        for picture in pictures
-    ]
+    zoom = max(1, FINE // pictures[0].shape[2])  # whole pixels, so that gaps beside tiny pictures can be thin
+    pictures = [picture.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2) for picture in pictures]
     height, width = pictures[0].shape[1:]
     scale = width / (cell - GAP)  # pixels per inch
-    wrapped = [
-        textwrap.wrap(text, max(4, int((cell - GAP) * CHARACTERS_PER_INCH)))
-        for text in captions
-    ]
+    wrapped = [textwrap.wrap(text, max(4, int((cell - GAP) * CHARACTERS_PER_INCH))) for text in captions]
     room = math.ceil(max(map(len, wrapped), default=0) * CAPTION_LINE * scale)
     gap = max(1, round(GAP * scale))
     tall = math.ceil(len(pictures) / columns) * (height + room + gap) / scale
@@ -274,10 +221,7 @@ def _draw(
             f"{len(pictures)} pictures in rows of {columns} would be {tall:.0f} inches tall, {TALLEST:g} is "
             "the most; show fewer (a slice such as [:16]) or more in a row"
         )
-    with_room = [
-        torch.nn.functional.pad(picture, (0, 0, 0, room), value=1.0)
-        for picture in pictures
-    ]
+    with_room = [torch.nn.functional.pad(picture, (0, 0, 0, room), value=1.0) for picture in pictures]
     grid = make_grid(with_room, nrow=columns, padding=gap, pad_value=1.0)
     if len(pictures) > 1:  # make_grid puts no gap around a single picture
         grid = grid[:, gap:-gap, gap:-gap]
@@ -289,12 +233,7 @@ def _draw(
     for i, words in enumerate(wrapped):
         row, column = divmod(i, columns)
         left, top = column * (width + gap), row * (height + room + gap)
-        place = {
-            "ha": "center",
-            "va": "top",
-            "linespacing": 1.1,
-            "fontsize": CAPTION_SIZE,
-        }
+        place = {"ha": "center", "va": "top", "linespacing": 1.1, "fontsize": CAPTION_SIZE}
         axes.text(left + width / 2, top + height, "\n".join(words), **place)
     set_title(axes, title)
     return drawing

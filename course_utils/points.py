@@ -26,28 +26,14 @@ def line_fit(
     x, y = given.finite_numbers(x, "x"), given.finite_numbers(y, "y")
     given.same_length(x, y, "x", "y")
     sentences, drawing, axes = [], *figure("filled in below")
-    axes.plot(
-        x,
-        y,
-        linestyle="",
-        marker="o",
-        markersize=5,
-        color=GREY,
-        label=counted(len(x), "point"),
-    )
-    for label, line in (
-        {} if lines is None else given.named(lines, "line_fit", "(w, b)")
-    ).items():
+    axes.plot(x, y, linestyle="", marker="o", markersize=5, color=GREY, label=counted(len(x), "point"))
+    for label, line in ({} if lines is None else given.named(lines, "line_fit", "(w, b)")).items():
         w, b = given.finite_tuple(line, "w b", label)
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, w * ends + b, label=label)
         error = np.mean((w * x + b - y) ** 2)
-        equation = (
-            f"{significant(w)} {x_label} {'+' if b >= 0 else '-'} {significant(abs(b))}"
-        )
-        sentences.append(
-            f"; {label} is {y_label} = {equation}, mean squared error {significant(error)}"
-        )
+        equation = f"{significant(w)} {x_label} {'+' if b >= 0 else '-'} {significant(abs(b))}"
+        sentences.append(f"; {label} is {y_label} = {equation}, mean squared error {significant(error)}")
     drawing.description = f"{counted(len(x), 'point')}, {x_label} {span(x)}, {y_label} {span(y)}{''.join(sentences)}."
     return finish(axes, x_label, y_label, title)
 
@@ -69,68 +55,39 @@ def boundary(
     Raises TypeError or ValueError for other shapes or labels, NaN, and weights (0, 0), which describe no
     line.
     """
-    if (
-        not isinstance(points, (torch.Tensor, np.ndarray))
-        or points.ndim != 2
-        or points.shape[1] != 2
-    ):
-        found = (
-            tuple(points.shape) if hasattr(points, "shape") else type(points).__name__
-        )
-        raise ValueError(
-            f"points is {found}; a tensor of shape (N, 2) is needed, one row for each point"
-        )
+    if not isinstance(points, (torch.Tensor, np.ndarray)) or points.ndim != 2 or points.shape[1] != 2:
+        found = tuple(points.shape) if hasattr(points, "shape") else type(points).__name__
+        raise ValueError(f"points is {found}; a tensor of shape (N, 2) is needed, one row for each point")
     xy = given.finite_numbers(points, "points", shaped=True).reshape(-1, 2)
     classes = given.finite_numbers(labels, "labels")
     given.same_length(xy, classes, "points", "labels")
     if not np.isin(classes, (0, 1)).all():
-        raise ValueError(
-            f"labels has the values {sorted(set(classes))[:5]}; only the classes 0 and 1 can be drawn"
-        )
+        raise ValueError(f"labels has the values {sorted(set(classes))[:5]}; only the classes 0 and 1 can be drawn")
     margin = 0.08 * np.maximum(np.ptp(xy, axis=0), 1e-6)
     low, high = xy.min(axis=0) - margin, xy.max(axis=0) + margin
     sentences, drawing, axes = [], *figure("filled in below", size=(5.2, 4.2))
     for value, marker, color in ((0, "o", BLUE), (1, "x", RED)):
         chosen = xy[classes == value]
-        axes.plot(
-            *chosen.T,
-            linestyle="",
-            marker=marker,
-            markersize=6,
-            color=color,
-            label=f"class {value}",
-        )
+        axes.plot(*chosen.T, linestyle="", marker=marker, markersize=6, color=color, label=f"class {value}")
         sentences.append(f"{len(chosen)} of class {value}")
     cycle = LOOK["axes.prop_cycle"]
-    axes.set_prop_cycle(
-        cycle[2:].concat(cycle[:2])
-    )  # the first two colours are those of the classes
+    axes.set_prop_cycle(cycle[2:].concat(cycle[:2]))  # the first two colours are those of the classes
     lines = []
-    for label, line in (
-        {} if weights is None else given.named(weights, "boundary", "(w1, w2, b)")
-    ).items():
+    for label, line in ({} if weights is None else given.named(weights, "boundary", "(w1, w2, b)")).items():
         w1, w2, b = given.finite_tuple(line, "w1 w2 b", label)
         if w1 == w2 == 0:
-            raise ValueError(
-                f"{label!r} has w1 = w2 = 0, which is no line; one of the two must differ from 0"
-            )
+            raise ValueError(f"{label!r} has w1 = w2 = 0, which is no line; one of the two must differ from 0")
         ends = _crossings(w1, w2, b, low, high)
         wrong = int(((xy @ [w1, w2] + b > 0) != (classes == 1)).sum())
         axes.plot(*ends.T, label=label if len(ends) else f"{label} (outside the view)")
         place = "" if len(ends) else "lies outside the view and "
-        lines.append(
-            f"; the line of {label} {place}has {counted(wrong, 'point')} on its wrong side"
-        )
+        lines.append(f"; the line of {label} {place}has {counted(wrong, 'point')} on its wrong side")
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    drawing.description = (
-        f"{counted(len(xy), 'point')}, {' and '.join(sentences)}{''.join(lines)}."
-    )
+    drawing.description = f"{counted(len(xy), 'point')}, {' and '.join(sentences)}{''.join(lines)}."
     return finish(axes, x_label, y_label, title)
 
 
-def _crossings(
-    w1: float, w2: float, b: float, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
+def _crossings(w1: float, w2: float, b: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Where the line crosses the edges of the rectangle low … high: (2, 2), or (0, 2) if it misses it."""
     (left, bottom), (right, top) = low, high
     found = []
@@ -139,11 +96,5 @@ def _crossings(
     if w1 != 0:
         found += [(-(w2 * y + b) / w1, y) for y in (bottom, top)]
     slack = 1e-9 * (high - low)
-    inside = sorted(
-        {
-            point
-            for point in found
-            if (low - slack <= point).all() and (point <= high + slack).all()
-        }
-    )
+    inside = sorted({point for point in found if (low - slack <= point).all() and (point <= high + slack).all()})
     return np.array([inside[0], inside[-1]]) if inside else np.empty((0, 2))

@@ -11,10 +11,7 @@ from course_utils.checks import core, start, week1
 from course_utils.checks.core import Mistake, exercise, expect_close, expect_tensor
 
 CHECKS = {
-    name: check
-    for module in (start, week1)
-    for name, check in vars(module).items()
-    if hasattr(check, "__wrapped__")
+    name: check for module in (start, week1) for name, check in vars(module).items() if hasattr(check, "__wrapped__")
 }
 ODD_THINGS = [
     0,

@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, lr_scheduler
 
-from course_utils.curves import (
-    boundary,
-    function_plot,
-    histograms,
-    line_fit,
-    loss_curves,
-    plot_lr_curves,
-)
+from course_utils.curves import boundary, function_plot, histograms, line_fit, loss_curves, plot_lr_curves
 
 NAN, INF = float("nan"), float("inf")
 
@@ -34,10 +27,7 @@ def legend(figure):
 
 
 def test_loss_curves_draw_the_values_given():
-    figure = loss_curves(
-        {"slow": [4.0, 3.0, 2.5], "fast": torch.tensor([4.0, 1.0, 0.25])},
-        title="Fast wins",
-    )
+    figure = loss_curves({"slow": [4.0, 3.0, 2.5], "fast": torch.tensor([4.0, 1.0, 0.25])}, title="Fast wins")
     assert legend(figure) == ["slow", "fast"]
     assert drawn(figure, "slow")[1].tolist() == [4.0, 3.0, 2.5]
     assert drawn(figure, "fast")[0].tolist() == [0, 1, 2]
@@ -47,21 +37,13 @@ def test_loss_curves_draw_the_values_given():
         "loss",
         "Fast wins",
     )
-    assert (
-        figure.description
-        == "Loss over 3 iterations: slow falls from 4 to 2.5; fast falls from 4 to 0.25."
-    )
+    assert figure.description == "Loss over 3 iterations: slow falls from 4 to 2.5; fast falls from 4 to 0.25."
 
 
 def test_a_description_rounds_to_three_digits_and_names_the_turning_points():
-    figure = loss_curves(
-        {"a": [1234.5, 0.0123456], "b": [2.0, 9.0, 1.0, 3.0, 2.5]},
-        x_label="epoch",
-        y_label="error",
-    )
+    figure = loss_curves({"a": [1234.5, 0.0123456], "b": [2.0, 9.0, 1.0, 3.0, 2.5]}, x_label="epoch", y_label="error")
     assert figure.description == (
-        "Error: a falls from 1230 to 0.0123 over 2 epochs; "
-        "b rises from 2 to 2.5 (lowest 1, highest 9) over 5 epochs."
+        "Error: a falls from 1230 to 0.0123 over 2 epochs; b rises from 2 to 2.5 (lowest 1, highest 9) over 5 epochs."
     )
 
 
@@ -85,18 +67,13 @@ def test_the_words_for_a_course(values, words):
 @pytest.mark.parametrize("end", [NAN, INF, -INF])
 @pytest.mark.parametrize("log", [False, True])
 def test_a_diverging_run_is_drawn_up_to_its_end_and_marked(end, log):
-    figure = loss_curves(
-        {"fine": [3.0, 2.0, 1.0, 0.5], "wild": [3.0, 30.0, end, 1.0]}, log=log
-    )
+    figure = loss_curves({"fine": [3.0, 2.0, 1.0, 0.5], "wild": [3.0, 30.0, end, 1.0]}, log=log)
     label = f"wild ({end:g} at iteration 2)"
     assert legend(figure) == ["fine", label]
     assert drawn(figure, label)[1].tolist() == [3.0, 30.0]
     (mark,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (1, 30.0)
-    assert (
-        f"wild rises from 3 to 30, then it is {end:g} at iteration 2"
-        in figure.description
-    )
+    assert f"wild rises from 3 to 30, then it is {end:g} at iteration 2" in figure.description
     assert figure.axes[0].get_yscale() == ("log" if log else "linear")
     figure.png()
 
@@ -123,10 +100,7 @@ def pair(scheduler, optimizer=SGD, groups=1, **arguments):
     """A function that builds an optimizer with `groups` groups (rates 0.1, 0.2, …) and its scheduler."""
 
     def make():
-        parameters = [
-            {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.1 * (i + 1)}
-            for i in range(groups)
-        ]
+        parameters = [{"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.1 * (i + 1)} for i in range(groups)]
         built = optimizer(parameters)
         return built, scheduler(built, **arguments)
 
@@ -139,11 +113,7 @@ def trained(make, epochs, batches=1, metrics=None):
     rates = []
     for step in range(epochs * batches):
         optimizer.zero_grad()
-        sum(
-            p.square().sum()
-            for group in optimizer.param_groups
-            for p in group["params"]
-        ).backward()
+        sum(p.square().sum() for group in optimizer.param_groups for p in group["params"]).backward()
         rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step() if metrics is None else scheduler.step(metrics[step])
@@ -155,17 +125,9 @@ SCHEDULES = {
     "ExponentialLR": (pair(lr_scheduler.ExponentialLR, Adam, gamma=0.9), 10, 1),
     "CosineAnnealingLR": (pair(lr_scheduler.CosineAnnealingLR, T_max=8), 12, 1),
     "OneCycleLR": (pair(lr_scheduler.OneCycleLR, max_lr=1.0, total_steps=12), 3, 4),
-    "CyclicLR": (
-        pair(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0, step_size_up=3),
-        4,
-        5,
-    ),
+    "CyclicLR": (pair(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0, step_size_up=3), 4, 5),
     "LambdaLR": (
-        pair(
-            lr_scheduler.LambdaLR,
-            groups=2,
-            lr_lambda=[lambda e: 0.5**e, lambda e: 1 / (e + 1)],
-        ),
+        pair(lr_scheduler.LambdaLR, groups=2, lr_lambda=[lambda e: 0.5**e, lambda e: 1 / (e + 1)]),
         6,
         1,
     ),
@@ -180,11 +142,7 @@ def test_the_curve_is_what_training_uses(name):
         warnings.simplefilter("error")
         figure = plot_lr_curves(make, epochs, batches)
     rates = trained(make, epochs, batches)
-    labels = (
-        [name]
-        if rates.shape[1] == 1
-        else [f"{name}, group {i}" for i in range(rates.shape[1])]
-    )
+    labels = [name] if rates.shape[1] == 1 else [f"{name}, group {i}" for i in range(rates.shape[1])]
     assert legend(figure) == labels
     for label, rate in zip(labels, rates.T, strict=True):
         x, y = drawn(figure, label)
@@ -203,14 +161,9 @@ def test_reduce_on_plateau_follows_the_metrics():
 
 
 def test_several_schedulers_are_compared_under_their_labels():
-    figure = plot_lr_curves(
-        {"step": SCHEDULES["StepLR"][0], "cosine": SCHEDULES["CosineAnnealingLR"][0]},
-        10,
-    )
+    figure = plot_lr_curves({"step": SCHEDULES["StepLR"][0], "cosine": SCHEDULES["CosineAnnealingLR"][0]}, 10)
     assert legend(figure) == ["step", "cosine"]
-    assert figure.description.startswith(
-        "Learning rate over 10 epochs: step falls from 0.1 to 0.0001; cosine "
-    )
+    assert figure.description.startswith("Learning rate over 10 epochs: step falls from 0.1 to 0.0001; cosine ")
 
 
 def test_a_model_with_gradients_is_not_trained_by_drawing():
@@ -240,9 +193,7 @@ def test_the_scheduler_of_a_running_training_is_refused_and_not_stepped():
 
 
 def test_functions_are_evaluated_over_the_range():
-    figure = function_plot(
-        {"sigmoid": torch.sigmoid, "data": ([0, 1, 2], [3, 2, 3])}, (-4, 4), points=9
-    )
+    figure = function_plot({"sigmoid": torch.sigmoid, "data": ([0, 1, 2], [3, 2, 3])}, (-4, 4), points=9)
     x, y = drawn(figure, "sigmoid")
     assert x.tolist() == [-4, -3, -2, -1, 0, 1, 2, 3, 4]
     assert y == pytest.approx([1 / (1 + math.exp(-value)) for value in x], abs=1e-6)
@@ -255,13 +206,7 @@ def test_functions_are_evaluated_over_the_range():
 
 def test_a_function_has_a_gap_where_it_is_not_finite():
     figure = function_plot({"1/x": lambda x: 1 / x}, (-2, 2), points=5)
-    assert np.isnan(drawn(figure, "1/x")[1]).tolist() == [
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
+    assert np.isnan(drawn(figure, "1/x")[1]).tolist() == [False, False, True, False, False]
     assert "(1 values are not finite and left out)" in figure.description
 
 
@@ -280,14 +225,11 @@ def test_a_function_may_use_autograd_and_change_its_input():
 
 
 def test_a_line_is_drawn_through_its_equation_and_scored():
-    figure = line_fit(
-        [0, 1, 2], [1.0, 3.0, 6.0], {"fit": (2, 1)}, x_label="hours", y_label="marks"
-    )
+    figure = line_fit([0, 1, 2], [1.0, 3.0, 6.0], {"fit": (2, 1)}, x_label="hours", y_label="marks")
     assert drawn(figure, "3 points")[1].tolist() == [1, 3, 6]
     assert [ends.tolist() for ends in drawn(figure, "fit")] == [[0, 2], [1, 5]]
     assert figure.description == (
-        "3 points, hours from 0 to 2, marks from 1 to 6; "
-        "fit is marks = 2 hours + 1, mean squared error 0.333."
+        "3 points, hours from 0 to 2, marks from 1 to 6; fit is marks = 2 hours + 1, mean squared error 0.333."
     )
 
 
@@ -299,10 +241,7 @@ def test_points_alone_need_no_line():
 POINTS = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]])
 
 
-@pytest.mark.parametrize(
-    "line",
-    [(1, 1, -3), (1, -1, 0), (1, 0, -1), (0, 1, -1), (-3, 2, 1.5), (1e-3, 5, -4)],
-)
+@pytest.mark.parametrize("line", [(1, 1, -3), (1, -1, 0), (1, 0, -1), (0, 1, -1), (-3, 2, 1.5), (1e-3, 5, -4)])
 def test_a_decision_line_fulfils_its_equation_and_ends_at_the_edge_of_the_view(line):
     figure = boundary(POINTS, [0, 1, 0, 1], {"line": line})
     axes = figure.axes[0]
@@ -311,26 +250,13 @@ def test_a_decision_line_fulfils_its_equation_and_ends_at_the_edge_of_the_view(l
     assert x.shape == (2,) and (x[0], y[0]) != (x[1], y[1])
     assert line[0] * x + line[1] * y + line[2] == pytest.approx(0, abs=1e-9)
     for end_x, end_y in zip(x, y, strict=True):
-        assert (
-            left - 1e-9 <= end_x <= right + 1e-9
-            and bottom - 1e-9 <= end_y <= top + 1e-9
-        )
-        assert (
-            min(
-                abs(end_x - left),
-                abs(end_x - right),
-                abs(end_y - bottom),
-                abs(end_y - top),
-            )
-            < 1e-9
-        )
+        assert left - 1e-9 <= end_x <= right + 1e-9 and bottom - 1e-9 <= end_y <= top + 1e-9
+        assert min(abs(end_x - left), abs(end_x - right), abs(end_y - bottom), abs(end_y - top)) < 1e-9
 
 
 def test_classes_have_their_own_markers_and_wrong_points_are_counted():
     labels = torch.tensor([[0.0], [1.0], [0.0], [0.0]])
-    figure = boundary(
-        POINTS, labels, {"by x1": (1, 0, -2), "turned": (-1, 0, 2), "far": (1, 0, -100)}
-    )
+    figure = boundary(POINTS, labels, {"by x1": (1, 0, -2), "turned": (-1, 0, 2), "far": (1, 0, -100)})
     assert np.stack(drawn(figure, "class 1"), 1).tolist() == [[4, 0]]
     markers = [line.get_marker() for line in figure.axes[0].get_lines()[:2]]
     assert len(set(markers)) == 2
@@ -344,17 +270,12 @@ def test_classes_have_their_own_markers_and_wrong_points_are_counted():
 
 def test_a_histogram_counts_every_value_once():
     values = torch.tensor([[0.0, 0.1, 0.9], [1.0, 0.2, 0.3]])
-    figure = histograms(
-        {"a": values, "b": torch.full((4,), 0.5, dtype=torch.bfloat16)}, bins=2
-    )
+    figure = histograms({"a": values, "b": torch.full((4,), 0.5, dtype=torch.bfloat16)}, bins=2)
     x, y = drawn(figure, "a")
     assert x.tolist() == [0, 0, 0.5, 0.5, 1, 1]
     assert y.tolist() == [0, 4, 4, 2, 2, 0]
     assert drawn(figure, "b")[1].max() == 4
-    assert (
-        "b has 4 values from 0.5 to 0.5, mean 0.5, standard deviation 0."
-        in figure.description
-    )
+    assert "b has 4 values from 0.5 to 0.5, mean 0.5, standard deviation 0." in figure.description
 
 
 def test_a_constant_tensor_has_a_histogram():
@@ -379,42 +300,18 @@ BAD = [
     (lambda: loss_curves({}), ValueError, "loss_curves got an empty dictionary"),
     (lambda: loss_curves({"run": []}), ValueError, "'run' is empty"),
     (lambda: loss_curves({"run": torch.ones(0)}), ValueError, "'run' is empty"),
-    (
-        lambda: loss_curves({"run": 3.0}),
-        TypeError,
-        "'run' is a float; a list of numbers",
-    ),
+    (lambda: loss_curves({"run": 3.0}), TypeError, "'run' is a float; a list of numbers"),
     (lambda: loss_curves({"run": None}), TypeError, "'run' is None; a list of numbers"),
-    (
-        lambda: loss_curves({"run": [1.0, "2"]}),
-        TypeError,
-        "'run'[1] is a str; a number",
-    ),
+    (lambda: loss_curves({"run": [1.0, "2"]}), TypeError, "'run'[1] is a str; a number"),
     (
         lambda: loss_curves({"run": [torch.ones(2)]}),
         TypeError,
         "'run'[0] is a tensor of shape (2,); a number",
     ),
-    (
-        lambda: loss_curves({"run": torch.ones(3, 2)}),
-        ValueError,
-        "'run' has shape (3, 2); (N,) or (N, 1)",
-    ),
-    (
-        lambda: loss_curves({"run": torch.ones(2, device="meta")}),
-        ValueError,
-        "'run' is on the device 'meta'",
-    ),
-    (
-        lambda: loss_curves({"run": torch.ones(2) * 1j}),
-        TypeError,
-        "'run' holds complex numbers",
-    ),
-    (
-        lambda: loss_curves({"run": np.array(["a"])}),
-        TypeError,
-        "'run' holds <U1 values",
-    ),
+    (lambda: loss_curves({"run": torch.ones(3, 2)}), ValueError, "'run' has shape (3, 2); (N,) or (N, 1)"),
+    (lambda: loss_curves({"run": torch.ones(2, device="meta")}), ValueError, "'run' is on the device 'meta'"),
+    (lambda: loss_curves({"run": torch.ones(2) * 1j}), TypeError, "'run' holds complex numbers"),
+    (lambda: loss_curves({"run": np.array(["a"])}), TypeError, "'run' holds <U1 values"),
     (lambda: loss_curves({1: [1.0]}), TypeError, "label 1; every label must be a text"),
     (
         lambda: loss_curves({"a": [1.0, 0.0]}, log=True),
@@ -422,16 +319,8 @@ BAD = [
         "'a' has the value 0, which a logarithmic axis",
     ),
     (lambda: loss_curves(SIX), ValueError, "8 entries; at most 7 can be told apart"),
-    (
-        lambda: plot_lr_curves(one_line(), 3),
-        TypeError,
-        "make is a tuple of length 2; give a function",
-    ),
-    (
-        lambda: plot_lr_curves({}, 3),
-        ValueError,
-        "plot_lr_curves got an empty dictionary",
-    ),
+    (lambda: plot_lr_curves(one_line(), 3), TypeError, "make is a tuple of length 2; give a function"),
+    (lambda: plot_lr_curves({}, 3), ValueError, "plot_lr_curves got an empty dictionary"),
     (lambda: plot_lr_curves({"a": 1}, 3), TypeError, "make is an int; give a function"),
     (
         lambda: plot_lr_curves(builder(None), 3),
@@ -448,53 +337,20 @@ BAD = [
         ValueError,
         "belongs to another optimizer",
     ),
-    (
-        lambda: plot_lr_curves(one_line, 0),
-        ValueError,
-        "epochs is 0; a whole number of at least 1",
-    ),
-    (
-        lambda: plot_lr_curves(one_line, 2.5),
-        ValueError,
-        "epochs is 2.5; a whole number",
-    ),
-    (
-        lambda: plot_lr_curves(one_line, 2, True),
-        ValueError,
-        "steps_per_epoch is True; a whole number",
-    ),
-    (
-        lambda: plot_lr_curves(pair(lr_scheduler.ReduceLROnPlateau), 3),
-        ValueError,
-        "give metrics=",
-    ),
-    (
-        lambda: plot_lr_curves(one_line, 3, metrics=[1, 2]),
-        ValueError,
-        "metrics has 2 entries",
-        "3 steps",
-    ),
+    (lambda: plot_lr_curves(one_line, 0), ValueError, "epochs is 0; a whole number of at least 1"),
+    (lambda: plot_lr_curves(one_line, 2.5), ValueError, "epochs is 2.5; a whole number"),
+    (lambda: plot_lr_curves(one_line, 2, True), ValueError, "steps_per_epoch is True; a whole number"),
+    (lambda: plot_lr_curves(pair(lr_scheduler.ReduceLROnPlateau), 3), ValueError, "give metrics="),
+    (lambda: plot_lr_curves(one_line, 3, metrics=[1, 2]), ValueError, "metrics has 2 entries", "3 steps"),
     (
         lambda: plot_lr_curves(pair(lr_scheduler.StepLR, groups=8, step_size=1), 3),
         ValueError,
         "got 8 entries",
     ),
     (lambda: function_plot({}), ValueError, "function_plot got an empty dictionary"),
-    (
-        lambda: function_plot(torch.sigmoid),
-        TypeError,
-        'dictionary {"label": function or (x, y)}',
-    ),
-    (
-        lambda: function_plot({"f": 3}),
-        TypeError,
-        "'f' is neither a function nor a pair (x, y) but an int",
-    ),
-    (
-        lambda: function_plot({"f": torch.sum}),
-        ValueError,
-        "y of 'f' has shape (); (N,) or (N, 1)",
-    ),
+    (lambda: function_plot(torch.sigmoid), TypeError, 'dictionary {"label": function or (x, y)}'),
+    (lambda: function_plot({"f": 3}), TypeError, "'f' is neither a function nor a pair (x, y) but an int"),
+    (lambda: function_plot({"f": torch.sum}), ValueError, "y of 'f' has shape (); (N,) or (N, 1)"),
     (
         lambda: function_plot({"f": lambda x: x[:3]}),
         ValueError,
@@ -529,23 +385,10 @@ BAD = [
     (lambda: line_fit([], []), ValueError, "x is empty"),
     (lambda: line_fit("abc", [1]), TypeError, "x is a str"),
     (lambda: line_fit(torch.ones(2, 2), [1, 2]), ValueError, "x has shape (2, 2)"),
-    (
-        lambda: line_fit([1, 2], [1, NAN]),
-        ValueError,
-        "y has 1 of 2 values that are not finite",
-        "position 1",
-    ),
+    (lambda: line_fit([1, 2], [1, NAN]), ValueError, "y has 1 of 2 values that are not finite", "position 1"),
     (lambda: line_fit([1], [1], {}), ValueError, "line_fit got an empty dictionary"),
-    (
-        lambda: line_fit([1], [1], [(1, 2)]),
-        TypeError,
-        'dictionary {"label": (w, b)}, not a list of length 1',
-    ),
-    (
-        lambda: line_fit([1], [1], {"fit": 3}),
-        TypeError,
-        "'fit' needs 2 numbers (w, b), not an int",
-    ),
+    (lambda: line_fit([1], [1], [(1, 2)]), TypeError, 'dictionary {"label": (w, b)}, not a list of length 1'),
+    (lambda: line_fit([1], [1], {"fit": 3}), TypeError, "'fit' needs 2 numbers (w, b), not an int"),
     (
         lambda: line_fit([1], [1], {"fit": torch.tensor(3)}),
         TypeError,
@@ -557,32 +400,16 @@ BAD = [
         TypeError,
         "'fit' needs 2 numbers (w, b), not a tuple of length 3",
     ),
-    (
-        lambda: line_fit([1], [1], {"fit": (1, "b")}),
-        TypeError,
-        "b of 'fit' is a str; a number",
-    ),
+    (lambda: line_fit([1], [1], {"fit": (1, "b")}), TypeError, "b of 'fit' is a str; a number"),
     (
         lambda: line_fit([1], [1], {"fit": (INF, 0)}),
         ValueError,
         "'fit' has (w, b) = (inf, 0.0); they must be finite",
     ),
-    (
-        lambda: boundary([[1, 2]], [0]),
-        ValueError,
-        "points is list; a tensor of shape (N, 2)",
-    ),
-    (
-        lambda: boundary(torch.ones(3, 3), [0, 1, 1]),
-        ValueError,
-        "points is (3, 3); a tensor of shape (N, 2)",
-    ),
+    (lambda: boundary([[1, 2]], [0]), ValueError, "points is list; a tensor of shape (N, 2)"),
+    (lambda: boundary(torch.ones(3, 3), [0, 1, 1]), ValueError, "points is (3, 3); a tensor of shape (N, 2)"),
     (lambda: boundary(torch.ones(0, 2), []), ValueError, "points is empty"),
-    (
-        lambda: boundary(POINTS, [0, 1]),
-        ValueError,
-        "points has 4 entries and labels has 2",
-    ),
+    (lambda: boundary(POINTS, [0, 1]), ValueError, "points has 4 entries and labels has 2"),
     (lambda: boundary(POINTS, [0, 1, 2, -1]), ValueError, "only the classes 0 and 1"),
     (
         lambda: boundary(POINTS * NAN, [0, 1, 1, 1]),
@@ -594,11 +421,7 @@ BAD = [
         ValueError,
         "'w' has w1 = w2 = 0, which is no line",
     ),
-    (
-        lambda: boundary(POINTS, [0, 1, 1, 1], {"w": (1, 1)}),
-        TypeError,
-        "'w' needs 3 numbers (w1, w2, b)",
-    ),
+    (lambda: boundary(POINTS, [0, 1, 1, 1], {"w": (1, 1)}), TypeError, "'w' needs 3 numbers (w1, w2, b)"),
     (
         lambda: boundary(POINTS, [0, 1, 1, 1], {"w": (1, NAN, 1)}),
         ValueError,
@@ -617,11 +440,7 @@ BAD = [
         "'a' has 2 of 3 values",
         "inf at position 1",
     ),
-    (
-        lambda: histograms({"a": torch.ones(3)}, bins=0),
-        ValueError,
-        "bins is 0; a whole number of at least 1",
-    ),
+    (lambda: histograms({"a": torch.ones(3)}, bins=0), ValueError, "bins is 0; a whole number of at least 1"),
 ]
 
 

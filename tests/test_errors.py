@@ -18,9 +18,7 @@ def test_a_real_error_of_torch_is_one_line(capsys):
     with expected_error(RuntimeError):
         torch.ones(2, 3) @ torch.ones(2, 3)
     out = capsys.readouterr().out
-    assert out.startswith("RuntimeError: ") and out.endswith(
-        "shapes cannot be multiplied (2x3 and 2x3)\n"
-    )
+    assert out.startswith("RuntimeError: ") and out.endswith("shapes cannot be multiplied (2x3 and 2x3)\n")
     assert out.count("\n") == 1
 
 
@@ -32,10 +30,7 @@ def test_one_of_several_kinds_and_its_subclasses_will_do(capsys):
 
 def test_no_error_is_a_failure(capsys):
     said = "expected to raise TypeError or ValueError, but it ran without"
-    with (
-        pytest.raises(AssertionError, match=said),
-        expected_error(TypeError, ValueError),
-    ):
+    with pytest.raises(AssertionError, match=said), expected_error(TypeError, ValueError):
         pass
     assert capsys.readouterr().out == ""
 
@@ -57,10 +52,7 @@ def test_what_is_no_error_class_is_refused(kinds):
     [
         ("It fails. Then more.", "It fails."),
         ("version 2.15 is fine", "version 2.15 is fine"),
-        (
-            "at <object at 0x7f3a> see https://example.org/a?b=c",
-            "at <object at 0x…> see <link>",
-        ),
+        ("at <object at 0x7f3a> see https://example.org/a?b=c", "at <object at 0x…> see <link>"),
         ("a\n\n   b", "a b"),
         ("x" * 200, "x" * 159 + "…"),
         ("", ""),
@@ -88,18 +80,14 @@ def test_a_warning_that_torch_gives_once_is_shown_every_time(capsys):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warn_once()
-    assert not caught, (
-        "torch warns of this every time: choose another warning for this test"
-    )
+    assert not caught, "torch warns of this every time: choose another warning for this test"
     with expected_warning(UserWarning):
         warn_once()
     first = capsys.readouterr().out
     with expected_warning(UserWarning):
         warn_once()
     assert capsys.readouterr().out == first
-    assert first.startswith(
-        "UserWarning: The use of `x.T` on tensors of dimension other than 2"
-    )
+    assert first.startswith("UserWarning: The use of `x.T` on tensors of dimension other than 2")
     assert first.count("\n") == 1
 
 
@@ -136,9 +124,7 @@ def test_a_warning_of_another_kind_is_passed_on(capsys):
         with expected_warning(UserWarning):
             warnings.warn("old", DeprecationWarning, stacklevel=1)
             warnings.warn("look here", UserWarning, stacklevel=1)
-    assert [(entry.category, str(entry.message)) for entry in passed_on] == [
-        (DeprecationWarning, "old")
-    ]
+    assert [(entry.category, str(entry.message)) for entry in passed_on] == [(DeprecationWarning, "old")]
     assert capsys.readouterr().out == "UserWarning: look here\n"
 
 

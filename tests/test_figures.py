@@ -26,9 +26,7 @@ class Elsewhere(torch.Tensor):
 
 def make_pair():
     network = torch.nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(
-        [{"params": [network.weight]}, {"params": [network.bias], "lr": 0.5}], lr=0.1
-    )
+    optimizer = torch.optim.SGD([{"params": [network.weight]}, {"params": [network.bias], "lr": 0.5}], lr=0.1)
     return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 2)
 
 
@@ -40,10 +38,7 @@ TITLE = "A title that says the finding, and that is too long for a single line i
 CAPTIONS = ["automobile (predicted: truck)", "airplane, taken for a ship"] * 5
 # name: (tensors, call)
 HELPERS = {
-    "show_grid": (
-        [numbers(10, 3, 8, 8)],
-        lambda x, **k: grids.show_grid(x, CAPTIONS, **k),
-    ),
+    "show_grid": ([numbers(10, 3, 8, 8)], lambda x, **k: grids.show_grid(x, CAPTIONS, **k)),
     "show_kernels": ([numbers(4, 3, 5, 5)], grids.show_kernels),
     "show_kernels, slices": ([numbers(4, 6, 3, 3)], grids.show_kernels),
     "show_feature_maps": ([numbers(6, 7, 7)], grids.show_feature_maps),
@@ -54,30 +49,22 @@ HELPERS = {
     "plot_lr_curves": ([], lambda **k: curves.plot_lr_curves(make_pair, 5, **k)),
     "function_plot": (
         [numbers(9)],
-        lambda x, **k: curves.function_plot(
-            {"pair": (x, x * 2), "sigmoid": torch.sigmoid}, **k
-        ),
+        lambda x, **k: curves.function_plot({"pair": (x, x * 2), "sigmoid": torch.sigmoid}, **k),
     ),
     "line_fit": (
         [numbers(9, 1), numbers(9, 1, seed=1), numbers(2)],
-        lambda x, y, line, **k: curves.line_fit(
-            x, y, {"fit": (line[0], line[1]), "start": (1, 0)}, **k
-        ),
+        lambda x, y, line, **k: curves.line_fit(x, y, {"fit": (line[0], line[1]), "start": (1, 0)}, **k),
     ),
     "boundary": (
         [numbers(9, 2), (numbers(9) > 0.5).float(), torch.tensor([1.0, 1.0, -1.0])],
-        lambda points, labels, line, **k: curves.boundary(
-            points, labels, {"trained": line}, **k
-        ),
+        lambda points, labels, line, **k: curves.boundary(points, labels, {"trained": line}, **k),
     ),
     "histograms": (
         [numbers(4, 5), numbers(30, seed=1)],
         lambda x, y, **k: curves.histograms({"x": x, "y": y}, **k),
     ),
 }
-every_helper = pytest.mark.parametrize(
-    ("tensors", "call"), HELPERS.values(), ids=HELPERS
-)
+every_helper = pytest.mark.parametrize(("tensors", "call"), HELPERS.values(), ids=HELPERS)
 
 
 def pixels(figure):
@@ -89,9 +76,7 @@ def pixels(figure):
 @every_helper
 def test_draws_the_same_for_tensors_elsewhere_that_require_gradients(tensors, call):
     plain = call(*tensors)
-    moved = call(
-        *[tensor.clone().as_subclass(Elsewhere).requires_grad_() for tensor in tensors]
-    )
+    moved = call(*[tensor.clone().as_subclass(Elsewhere).requires_grad_() for tensor in tensors])
     assert repr(moved) == repr(plain)
     assert (pixels(moved) == pixels(plain)).all()
 
@@ -106,20 +91,14 @@ def test_changes_nothing_of_the_users(tensors, call):
     given = [tensor.clone().requires_grad_() for tensor in tensors]
     with matplotlib.rc_context({"font.size": 17.0, "lines.linewidth": 5.0}):
         settings = dict(matplotlib.rcParams)
-        states = (
-            random.getstate(),
-            np.random.get_state()[1].tolist(),
-            torch.get_rng_state(),
-        )
+        states = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state())
         call(*given, title=TITLE).png()
         assert dict(matplotlib.rcParams) == settings
     assert random.getstate() == states[0]
     assert np.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
     for tensor, before in zip(given, tensors, strict=True):
-        assert (
-            torch.equal(tensor, before) and tensor.requires_grad and tensor.grad is None
-        )
+        assert torch.equal(tensor, before) and tensor.requires_grad and tensor.grad is None
     assert torch.is_grad_enabled()
     assert pyplot.get_fignums() == []
 
@@ -127,48 +106,26 @@ def test_changes_nothing_of_the_users(tensors, call):
 @every_helper
 def test_looks_the_same_whatever_the_users_settings_are(tensors, call):
     usual = call(*tensors, title=TITLE).png()
-    strange = {
-        "axes.titlelocation": "right",
-        "font.size": 25,
-        "lines.linewidth": 9,
-        "legend.frameon": True,
-    }
+    strange = {"axes.titlelocation": "right", "font.size": 25, "lines.linewidth": 9, "legend.frameon": True}
     with matplotlib.rc_context(strange):
         assert call(*tensors, title=TITLE).png() == usual
 
 
 @every_helper
-def test_every_text_is_large_enough_inside_the_figure_and_on_no_other(
-    tensors, call, monkeypatch
-):
+def test_every_text_is_large_enough_inside_the_figure_and_on_no_other(tensors, call, monkeypatch):
     figure = call(*tensors, title=TITLE)
     canvas = FigureCanvasAgg(figure)
     drawn = {}  # of all texts only those that are really drawn: an axis keeps some for ticks beyond its ends
     draw = Text.draw
-    monkeypatch.setattr(
-        Text,
-        "draw",
-        lambda text, *rest: drawn.update({id(text): text}) or draw(text, *rest),
-    )
+    monkeypatch.setattr(Text, "draw", lambda text, *rest: drawn.update({id(text): text}) or draw(text, *rest))
     canvas.draw()
-    texts = [
-        text
-        for text in drawn.values()
-        if text.get_visible() and text.get_text().strip()
-    ]
+    texts = [text for text in drawn.values() if text.get_visible() and text.get_text().strip()]
     assert TITLE in [" ".join(text.get_text().split()) for text in texts]
     assert min(text.get_fontsize() for text in texts) >= 9
-    boxes = [
-        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
-        for text in texts
-    ]
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
     for i, (words, box) in enumerate(boxes):
-        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, (
-            f"{words!r} leaves the figure"
-        )
-        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, (
-            f"{words!r} leaves the figure"
-        )
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, f"{words!r} leaves the figure"
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, f"{words!r} leaves the figure"
         for other, second in boxes[i + 1 :]:
             assert not box.overlaps(second), f"{words!r} lies on {other!r}"
 
@@ -178,19 +135,13 @@ def test_lines_differ_in_more_than_colour(tensors, call):
     for axes in call(*tensors).axes:
         lines = axes.get_lines()
         assert len({line.get_color() for line in lines}) == len(lines)
-        assert len(
-            {(line.get_linestyle(), line.get_marker()) for line in lines}
-        ) == len(lines)
+        assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
 
 
 @every_helper
 def test_the_description_is_one_sentence_with_numbers(tensors, call):
     description = call(*tensors).description
-    assert (
-        description.endswith(".")
-        and ". " not in description
-        and "\n" not in description
-    )
+    assert description.endswith(".") and ". " not in description and "\n" not in description
     assert any(character.isdigit() for character in description)
 
 

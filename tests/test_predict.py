@@ -20,11 +20,7 @@ def forget_guesses(monkeypatch):
 def control(prediction):
     """The widget that the reader works with."""
     assert prediction._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
-    (found,) = [
-        child
-        for child in prediction._widget().children
-        if not isinstance(child, ipywidgets.HTML)
-    ]
+    (found,) = [child for child in prediction._widget().children if not isinstance(child, ipywidgets.HTML)]
     return found
 
 
@@ -35,19 +31,11 @@ def test_without_an_answer_the_guess_is_the_default():
 
 def test_the_reveal_shows_guess_and_truth():
     prediction = predict(QUESTION, OPTIONS)
-    assert (
-        repr(prediction.reveal("a")) == "you predicted: no guess yet\nit is:         a"
-    )
+    assert repr(prediction.reveal("a")) == "you predicted: no guess yet\nit is:         a"
     prediction.guess = "nothing"
-    assert (
-        repr(prediction.reveal("a and b"))
-        == "you predicted: nothing ✗\nit is:         a and b"
-    )
+    assert repr(prediction.reveal("a and b")) == "you predicted: nothing ✗\nit is:         a and b"
     prediction.guess = "a and b"
-    assert (
-        repr(prediction.reveal("a and b"))
-        == "you predicted: a and b ✓\nit is:         a and b"
-    )
+    assert repr(prediction.reveal("a and b")) == "you predicted: a and b ✓\nit is:         a and b"
 
 
 def test_a_number_is_compared_as_it_reads():
@@ -91,9 +79,7 @@ def test_a_choice_is_not_made_for_the_reader():
 
 
 def test_the_truth_must_be_among_the_options():
-    with pytest.raises(
-        ValueError, match="the truth 'b' is not among the options"
-    ) as caught:
+    with pytest.raises(ValueError, match="the truth 'b' is not among the options") as caught:
         predict(QUESTION, OPTIONS).reveal("b")
     assert "\n" not in str(caught.value)
 
@@ -113,11 +99,7 @@ def test_text_that_looks_like_html_is_shown_as_text():
     prediction.guess = tricky
     html = prediction.reveal(tricky)._repr_html_()
     assert tricky not in html and html.count("&lt;b&gt;&amp;&lt;/b&gt;") == 2
-    (label,) = [
-        child
-        for child in prediction._widget().children
-        if isinstance(child, ipywidgets.HTML)
-    ]
+    (label,) = [child for child in prediction._widget().children if isinstance(child, ipywidgets.HTML)]
     assert tricky not in label.value and "&lt;b&gt;" in label.value
 
 

@@ -23,8 +23,7 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cards", "mps", "chosen"),
-    [(1, True, "cuda"), (1, False, "cuda"), (0, True, "mps"), (0, False, "cpu")],
+    ("cards", "mps", "chosen"), [(1, True, "cuda"), (1, False, "cuda"), (0, True, "mps"), (0, False, "cpu")]
 )
 def test_auto_takes_cuda_then_mps_then_the_cpu(machine, cards, mps, chosen):
     machine(cards, mps)
@@ -32,9 +31,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(machine, cards, mps, chosen):
     assert session.pick_device() == torch.device(chosen)
 
 
-@pytest.mark.parametrize(
-    "word", ["cpu", "mps", "cuda", "cuda:1", torch.device("cuda", 1)]
-)
+@pytest.mark.parametrize("word", ["cpu", "mps", "cuda", "cuda:1", torch.device("cuda", 1)])
 def test_a_device_that_is_there_is_taken_at_its_word(machine, word):
     machine(cards=2, mps=True)
     assert session.pick_device(word) == torch.device(word)
@@ -52,29 +49,19 @@ def test_a_device_that_is_there_is_taken_at_its_word(machine, word):
         (1, True, "meta", "auto, cuda, mps, cpu"),
     ],
 )
-def test_a_device_that_is_not_there_is_named_with_the_choices(
-    machine, cards, mps, word, choices
-):
+def test_a_device_that_is_not_there_is_named_with_the_choices(machine, cards, mps, word, choices):
     machine(cards, mps)
     with pytest.raises(ValueError) as caught:
         session.pick_device(word)
-    assert (
-        str(caught.value)
-        == f"device {str(word)!r} is not on this machine; choose one of: {choices}"
-    )
+    assert str(caught.value) == f"device {str(word)!r} is not on this machine; choose one of: {choices}"
 
 
-@pytest.mark.parametrize(
-    "word", ["gpu", "", "CPU", "cuda:x", "cuda:-1", None, 3.5, ["cpu"]]
-)
+@pytest.mark.parametrize("word", ["gpu", "", "CPU", "cuda:x", "cuda:-1", None, 3.5, ["cpu"]])
 def test_a_word_that_is_no_device_gets_one_line(machine, word):
     machine()
     with pytest.raises(ValueError) as caught:
         session.pick_device(word)
-    assert (
-        str(caught.value)
-        == f"device {word!r} is not a device that torch knows; choose one of: auto, cpu"
-    )
+    assert str(caught.value) == f"device {word!r} is not a device that torch knows; choose one of: auto, cpu"
 
 
 @pytest.mark.parametrize("version", ["2.14.1", "2.9.0+cpu", "1.13", "0.4.1.post2"])
@@ -82,15 +69,11 @@ def test_an_old_torch_is_refused(version, monkeypatch):
     monkeypatch.setattr(torch, "__version__", version)
     with pytest.raises(RuntimeError) as caught:
         session.setup()
-    assert f"torch {version} is too old: the course needs 2.15 or newer" in str(
-        caught.value
-    )
+    assert f"torch {version} is too old: the course needs 2.15 or newer" in str(caught.value)
     assert "course.py lab" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "version", ["2.15.0", "2.15.0+cu130", "2.16.0.dev20260101", "3.0", "10.1.2"]
-)
+@pytest.mark.parametrize("version", ["2.15.0", "2.15.0+cu130", "2.16.0.dev20260101", "3.0", "10.1.2"])
 def test_a_newer_torch_will_do(version):
     session.check_torch(version)
 
@@ -105,9 +88,7 @@ def test_a_bad_seed_gets_one_line_and_changes_nothing(seed):
     expected = draws()
     session.seed_everything(5)
     for function in (session.seed_everything, session.setup, session.loader_seeding):
-        with pytest.raises(
-            ValueError, match="is not usable; give a whole number from 0 to 4294967295"
-        ) as caught:
+        with pytest.raises(ValueError, match="is not usable; give a whole number from 0 to 4294967295") as caught:
             function(seed)
         assert "\n" not in str(caught.value)
     assert draws() == expected
@@ -151,13 +132,7 @@ class Noise(Dataset):
 
 
 def loaded(seed, workers):
-    loader = DataLoader(
-        Noise(),
-        batch_size=2,
-        shuffle=True,
-        num_workers=workers,
-        **session.loader_seeding(seed),
-    )
+    loader = DataLoader(Noise(), batch_size=2, shuffle=True, num_workers=workers, **session.loader_seeding(seed))
     return [torch.stack([column.double() for column in batch]) for batch in loader]
 
 
@@ -181,7 +156,5 @@ def test_the_order_repeats_without_workers():
     session.seed_everything(1)
     first = torch.cat([batch[0] for batch in loaded(seed=0, workers=0)])
     torch.rand(5)
-    assert torch.equal(
-        first, torch.cat([batch[0] for batch in loaded(seed=0, workers=0)])
-    )
+    assert torch.equal(first, torch.cat([batch[0] for batch in loaded(seed=0, workers=0)]))
     assert first.tolist() != sorted(first.tolist())

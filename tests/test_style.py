@@ -16,10 +16,7 @@ SENTENCE = "Two lines that cross at the value 1."
 
 def contrast(color):
     """Contrast with white as the Web Content Accessibility Guidelines define it, 1 to 21."""
-    linear = [
-        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-        for value in to_rgb(color)
-    ]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return 1.05 / (luminance + 0.05)
 
@@ -61,9 +58,7 @@ def test_a_figure_without_a_sentence_is_refused(description):
 
 @pytest.mark.parametrize("width", [7.1, 20, 0, -3])
 def test_a_figure_that_is_too_wide_is_refused(width):
-    with pytest.raises(
-        ValueError, match=f"at most 7 inches wide, this one would be {width:g}"
-    ):
+    with pytest.raises(ValueError, match=f"at most 7 inches wide, this one would be {width:g}"):
         figure(SENTENCE, size=(width, 3))
     assert figure(SENTENCE, size=(7, 3))[0].get_figwidth() == 7
 
@@ -81,9 +76,7 @@ def test_the_png_is_a_white_picture_of_at_most_seven_inches():
 
 def test_a_notebook_shows_the_picture_and_the_sentence(monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda *objects, **options: shown.extend(objects)
-    )
+    monkeypatch.setattr("IPython.display.display", lambda *objects, **options: shown.extend(objects))
     figure("Where a < b, and 3 more.")[0]._ipython_display_()
     picture, text = shown
     assert picture["image/png"].startswith(b"\x89PNG")
@@ -97,27 +90,14 @@ def test_no_figure_is_left_open_in_pyplot():
 
 
 def test_every_text_has_at_least_nine_points():
-    sizes = {
-        name: value
-        for name, value in LOOK.items()
-        if name.endswith(("size", "titlesize", "fontsize"))
-    }
-    assert {
-        "font.size",
-        "xtick.labelsize",
-        "ytick.labelsize",
-        "legend.fontsize",
-    } <= set(sizes)
+    sizes = {name: value for name, value in LOOK.items() if name.endswith(("size", "titlesize", "fontsize"))}
+    assert {"font.size", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"} <= set(sizes)
     assert min(sizes.values()) >= 9
     drawing, _ = figure(SENTENCE)
-    assert (
-        min(text.get_fontsize() for text in drawing.findobj(matplotlib.text.Text)) >= 9
-    )
+    assert min(text.get_fontsize() for text in drawing.findobj(matplotlib.text.Text)) >= 9
 
 
-@pytest.mark.parametrize(
-    "color", [style.BLACK, style.GREY, LOOK["text.color"], LOOK["axes.labelcolor"]]
-)
+@pytest.mark.parametrize("color", [style.BLACK, style.GREY, LOOK["text.color"], LOOK["axes.labelcolor"]])
 def test_text_can_be_told_from_the_white_behind_it(color):
     assert contrast(color) >= 4.5
 

@@ -46,7 +46,8 @@ class Result:
         colour = COLOURS[self.status]
         return (
             f'<div style="border-left:4px solid {colour};padding:2px 10px">'
-            f'<b style="color:{colour}">{MARKS[self.status]}</b> <b>{escape(self.number)}</b> {escape(self.message)}</div>'
+            f'<b style="color:{colour}">{MARKS[self.status]}</b> '
+            f"<b>{escape(self.number)}</b> {escape(self.message)}</div>"
         )
 
 

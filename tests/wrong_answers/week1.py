@@ -47,7 +47,9 @@ def fit(x, y, lr, enough):
 EMPTY = "w.grad, b.grad = None, None"
 
 
-def line_loop(lr=0.1, iterations=200, loss="((w * x + b - y) ** 2).mean()", after=EMPTY, returned="w.item(), b.item(), losses"):
+def line_loop(
+    lr=0.1, iterations=200, loss="((w * x + b - y) ** 2).mean()", after=EMPTY, returned="w.item(), b.item(), losses"
+):
     return LINE_LOOP.format(lr=lr, iterations=iterations, loss=loss, after=after, returned=returned)
 
 
@@ -59,7 +61,10 @@ HALF_SQUARED = "(0.5 * (y - (w * x + b)) ** 2).mean()"
 
 WRONG = {
     "1.1": [
-        ("def hello():\n    return f'Hello {torch.__version__} {torch.cuda.is_available}'", "function instead of its answer"),
+        (
+            "def hello():\n    return f'Hello {torch.__version__} {torch.cuda.is_available}'",
+            "function instead of its answer",
+        ),
         ("def hello():\n    return f'Hello, accelerator: {torch.cuda.is_available()}'", "should hold the version"),
         ("def hello():\n    return f'Hello from {torch.__version__}'", "True or False, is missing"),
         ("def hello():\n    return torch.cuda.is_available()", "should be a str"),
@@ -83,13 +88,19 @@ WRONG = {
     ],
     "1.3": [
         ("def tracked(values):\n    return torch.tensor(values, dtype=torch.float32)", "does not record"),
-        ("def tracked(values):\n    return torch.tensor(values, dtype=torch.float32, requires_grad=True) * 1", "no leaf"),
+        (
+            "def tracked(values):\n    return torch.tensor(values, dtype=torch.float32, requires_grad=True) * 1",
+            "no leaf",
+        ),
         ("def tracked(values):\n    return torch.tensor(values, requires_grad=True)", "RuntimeError"),
         ("def tracked(values):\n    return torch.tensor(values, dtype=torch.float64, requires_grad=True)", "float64"),
     ],
     "1.4": [
         ("def same_memory(array, tensor):\n    return id(array) == id(tensor)", "ids differ always"),
-        ("def same_memory(array, tensor):\n    return bool((tensor.numpy() == array[: len(tensor)]).all())", "equal values"),
+        (
+            "def same_memory(array, tensor):\n    return bool((tensor.numpy() == array[: len(tensor)]).all())",
+            "equal values",
+        ),
         ("def same_memory(array, tensor):\n    return np.shares_memory(array, tensor.numpy())", "another address"),
         ("def same_memory(array, tensor):\n    return tensor.data_ptr()", "True or False"),
     ],
@@ -132,7 +143,10 @@ WRONG = {
             "    return nodes, edges",
             "still one node",
         ),
-        ("def graph_size(y):\n    return len(y.grad_fn.next_functions), len(y.grad_fn.next_functions)", "AccumulateGrad count too"),
+        (
+            "def graph_size(y):\n    return len(y.grad_fn.next_functions), len(y.grad_fn.next_functions)",
+            "AccumulateGrad count too",
+        ),
         (
             "def graph_size(y):\n    nodes, edges, waiting = set(), 0, [y.grad_fn]\n    while waiting:\n        node = waiting.pop()\n"
             "        if node in nodes:\n            continue\n        nodes.add(node)\n        edges += len(node.next_functions)\n"
@@ -177,9 +191,18 @@ WRONG = {
         ("def classify(w, b, x):\n    return w * x + b >= 0", "torch.bool"),
     ],
     "1.13": [
-        ("def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))[1][-1][2] * 100", "per cent"),
-        ("def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))[1][-1][1]", "return the last accuracy"),
-        ("def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))", "accuracy_for(1) should be"),
+        (
+            "def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))[1][-1][2] * 100",
+            "per cent",
+        ),
+        (
+            "def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))[1][-1][1]",
+            "return the last accuracy",
+        ),
+        (
+            "def accuracy_for(mean_value):\n    return train_logistic(*two_clouds(mean_value))",
+            "accuracy_for(1) should be",
+        ),
     ],
     "1.14": [
         ("def prepare(points):\n    return points", "with the bias (10, 10) it still takes"),
@@ -188,7 +211,12 @@ WRONG = {
         ("def prepare(points):\n    return points.mean(0)", "has shape (2,)"),
     ],
     "bug 1.1": [
-        (line_loop(lr=0.05, iterations=101, loss=HALF_SQUARED, after="pass"), "sum of all slopes"),
+        (
+            line_loop(lr=0.05, iterations=101, loss=HALF_SQUARED).replace(
+                "loss.backward()", "loss.backward()\n        w.grad.zero_(), b.grad.zero_()"
+            ),
+            "after they were used",
+        ),
         (line_loop(lr=0.6, iterations=101, loss=HALF_SQUARED), "honestly too high"),
         (line_loop(lr=0.05, iterations=101, loss=HALF_SQUARED, returned="w.item(), b.item()"), "w, b and the list"),
     ],
@@ -198,9 +226,11 @@ WRONG = {
         (line_loop(loss="((w * x + b - y.unsqueeze(1)) ** 2).mean()", lr=0.01), "keep the rate"),
     ],
     "bug 1.3": [
-        (CLOUD_LOOP.format(measure="accuracies.append((p.data.round_() == labels).float().mean().item())"), "does not move"),
         (CLOUD_LOOP.format(measure="pass"), "accuracy of every iteration"),
-        (CLOUD_LOOP.format(measure="accuracies.append((p.detach() == labels).float().mean().item())"), "cut the probability"),
+        (
+            CLOUD_LOOP.format(measure="accuracies.append((p.detach() == labels).float().mean().item())"),
+            "cut the probability",
+        ),
         (
             CLOUD_LOOP.format(
                 measure="with torch.no_grad():\n            accuracies.append((p.round_() == labels).float().mean().item())"

@@ -1,0 +1,170 @@
+"""Build the notebooks: notebooks/source/NAME.py (jupytext percent) -> notebooks/NAME.ipynb, executed on the CPU.
+
+    python -m course_utils.authoring.build            all of them
+    python -m course_utils.authoring.build week1      those whose name begins so
+
+What is stored depends on the text alone: no timings, no widget state, no versions, ids made from the content. Building
+twice gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+SOURCES = Path(__file__).resolve().parents[2] / "notebooks" / "source"
+CELL_TIMEOUT = 120  # seconds
+KEPT_METADATA = ("covers", "tags")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+NOTEBOOK_METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+}
+# one thread and no card: the numbers that nbval compares depend on both
+BUILD_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+
+
+class BuildError(RuntimeError):
+    """A notebook could not be built; the message names the cell."""
+
+
+def built_path(source: Path) -> Path:
+    """Where the notebook of a text in notebooks/source belongs."""
+    return source.parent.parent / f"{source.stem}.ipynb"
+
+
+def source_notebook(source: Path) -> NotebookNode:
+    """The text as a notebook with stable ids, not executed."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata})
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    return notebook
+
+
+def same_source(text: NotebookNode, built: NotebookNode) -> list[str]:
+    """What differs between the text's notebook and the built one, outputs left aside; empty when they agree."""
+    differences = []
+    if len(text.cells) != len(built.cells):
+        differences.append(f"the text has {len(text.cells)} cells, the notebook {len(built.cells)}")
+    for number, (wanted, found) in enumerate(zip(text.cells, built.cells, strict=False), start=1):
+        for key in ("cell_type", "source", "metadata", "id"):
+            if wanted[key] != found.get(key):
+                first = wanted.source.splitlines()[0] if wanted.source else "(empty)"
+                differences.append(f"cell {number} ({first[:60]}): another {key}")
+    return differences
+
+
+class ThisPython(AsyncKernelManager):
+    """A kernel of the Python that builds, whatever kernel of the same name the user may have installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        command = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="Python 3 (ipykernel)", language="python")
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run every cell in place, in a kernel of this Python whose working directory is `folder`.
+
+    Raises BuildError for the first cell that raises or takes longer than CELL_TIMEOUT.
+    """
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=ThisPython,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    try:
+        client.execute(env={**os.environ, **BUILD_ENVIRONMENT})
+    except (CellExecutionError, TimeoutError) as error:
+        number, cell = next(
+            (
+                (n, c)
+                for n, c in enumerate(notebook.cells, start=1)
+                if any(o.output_type == "error" for o in _outputs(c))
+            ),
+            (0, None),
+        )
+        place = f"cell {number}, which begins {cell.source.splitlines()[0]!r}, fails" if cell else "a cell fails"
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise BuildError(f"{place}: {lines[-1] if lines else type(error).__name__}") from error
+    notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
+
+
+def _outputs(cell: NotebookNode) -> list[NotebookNode]:
+    return cell.get("outputs", [])
+
+
+def strip(notebook: NotebookNode) -> None:
+    """Take out, in place, what changes from run to run: widget views, metadata of outputs, splits of a stream."""
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata})
+        if cell.cell_type != "code":
+            continue
+        kept: list[NotebookNode] = []
+        for output in cell.outputs:
+            if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
+                kept[-1].text += output.text
+                continue
+            if "data" in output:
+                output.data.pop(WIDGET_VIEW, None)
+                output.metadata = nbformat.from_dict({})
+            kept.append(output)
+        cell.outputs = kept
+
+
+def build(source: Path) -> Path:
+    """Build one notebook; a failure leaves the one that was there as it is. Raises BuildError."""
+    notebook = source_notebook(source)
+    target = built_path(source)
+    try:
+        execute(notebook, target.parent)
+    except BuildError as error:
+        raise BuildError(f"{source.name}: {error}") from error.__cause__
+    strip(notebook)
+    nbformat.validate(notebook)
+    text = json.dumps(json.loads(nbformat.writes(notebook)), ensure_ascii=False, indent=1, sort_keys=True)
+    unfinished = target.with_suffix(".unfinished")
+    unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
+    os.replace(unfinished, target)
+    return target
+
+
+def main(names: list[str]) -> int:
+    """Build the notebooks whose names begin with one of `names`, all without names; returns the exit status."""
+    sources = [path for path in sorted(SOURCES.glob("*.py")) if not names or path.stem.startswith(tuple(names))]
+    if not sources:
+        known = ", ".join(path.stem for path in sorted(SOURCES.glob("*.py")))
+        print(f"no notebook begins with {' or '.join(names)}; there are: {known}", file=sys.stderr)
+        return 2
+    for source in sources:
+        start = time.monotonic()
+        print(f"building {source.stem} …", end=" ", flush=True)
+        try:
+            target = build(source)
+        except BuildError as error:
+            print(f"\n{error}", file=sys.stderr)
+            return 1
+        print(f"{time.monotonic() - start:.0f} s, {target.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
