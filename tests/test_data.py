@@ -379,3 +379,13 @@ def test_missing_folder_says_who_named_it(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(data.DataError, match="nowhere is missing; COURSE_DATA names it: set it right or unset it$"):
         data.digits()
+
+
+def test_verify_finds_damage_in_any_set(copy):
+    data.verify()
+    for name in LOADS:
+        kept = (copy / name).read_bytes()
+        (copy / name).write_bytes(kept[:-1])
+        assert f"data/{name} is damaged" in message_of(data.verify)
+        (copy / name).write_bytes(kept)
+    data.verify()
