@@ -47,20 +47,25 @@ def all_terms() -> tuple[Term, ...]:
 def find(text: str, week: int | None = None) -> list[Term]:
     """The terms whose English title, Chinese name, symbol or lesson holds every word of `text`, in any case.
 
-    Exact symbols and titles that begin with the text come first. An empty text finds every term (of `week`).
+    Exact symbols come first, then titles that begin with the text, then the rest, and last those where only the
+    lesson's name fits. An empty text finds every term (of `week`).
     """
     words = text.casefold().split()
     wanted = " ".join(words)
 
+    def holds_all(everything: str) -> bool:
+        return all(word in everything.casefold() for word in words)
+
     def fits(term: Term) -> bool:
-        everything = f"{term.title} {term.chinese} {term.symbol} {term.lesson}".casefold()
-        return all(word in everything for word in words) and week in (None, term.week)
+        return week in (None, term.week) and holds_all(f"{term.title} {term.chinese} {term.symbol} {term.lesson}")
 
     def distance(term: Term) -> int:
         last = term.symbol.casefold().rsplit(".", 1)[-1]
         if wanted and wanted in (last, term.symbol.casefold(), term.chinese.casefold()):
             return 0
-        return 1 if term.title.casefold().startswith(wanted) else 2
+        if term.title.casefold().startswith(wanted):
+            return 1
+        return 2 if holds_all(f"{term.title} {term.chinese} {term.symbol}") else 3
 
     return sorted(filter(fits, all_terms()), key=distance)
 
@@ -71,7 +76,8 @@ def table(terms: list[Term]) -> str:
         return "<i>Nothing found. Try a shorter word, in English or Chinese, or a part of a function's name.</i>"
     rows = "".join(
         f"<tr><td style='text-align:left'>{escape(term.title)}</td><td>{escape(term.chinese)}</td>"
-        f"<td style='text-align:left'><code>{escape(term.symbol)}</code></td><td>{escape(term.place)}</td></tr>"
+        f"<td style='text-align:left'><code>{escape(term.symbol)}</code></td>"
+        f"<td style='text-align:left;white-space:nowrap'>{escape(term.place)}</td></tr>"
         for term in terms[:MOST_SHOWN]
     )
     more = f"<small>and {len(terms) - MOST_SHOWN} more</small>" if len(terms) > MOST_SHOWN else ""
@@ -101,12 +107,13 @@ class SearchBox:
             import ipywidgets
 
             text = ipywidgets.Text(self._start[0], description="find", placeholder="English, 中文, or a symbol")
-            choices = [("all weeks", None), *((f"week {week}", week) for week in range(1, 7))]
-            week = ipywidgets.Dropdown(options=choices, value=self._start[1], description="in")
+            # 0, because a Dropdown takes None for "nothing chosen"
+            choices = [("all weeks", 0), *((f"week {week}", week) for week in range(1, 7))]
+            week = ipywidgets.Dropdown(options=choices, value=self._start[1] or 0, description="in")
             found = ipywidgets.HTML(table(find(*self._start)))
 
             def search(_: object) -> None:
-                found.value = table(find(text.value, week.value))
+                found.value = table(find(text.value, week.value or None))
 
             text.observe(search, names="value")
             week.observe(search, names="value")

@@ -1,16 +1,16 @@
-"""Build the notebooks: notebooks/source/NAME.py (jupytext percent) -> notebooks/NAME.ipynb, executed on the CPU.
+"""Build the notebooks: notebooks/source/NAME.py (jupytext percent) -> notebooks/NAME.ipynb, run on the CPU.
 
     python -m course_utils.authoring.build            all of them
     python -m course_utils.authoring.build week1      those whose name begins so
 
-What is stored depends on the text alone: no timings, no widget state, no versions, ids made from the content. Building
-twice gives the same bytes.
+What is stored depends on the text alone: no timings, no widget state, no versions, ids made from the content.
+Building twice gives the same bytes.
 """
 
 import hashlib
-import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 SOURCES = Path(__file__).resolve().parents[2] / "notebooks" / "source"
@@ -43,6 +43,10 @@ def built_path(source: Path) -> Path:
     return source.parent.parent / f"{source.stem}.ipynb"
 
 
+def _kept(metadata: NotebookNode) -> NotebookNode:
+    return NotebookNode({key: metadata[key] for key in KEPT_METADATA if key in metadata})
+
+
 def source_notebook(source: Path) -> NotebookNode:
     """The text as a notebook with stable ids, not executed."""
     notebook = jupytext.read(source, fmt="py:percent")
@@ -50,7 +54,7 @@ def source_notebook(source: Path) -> NotebookNode:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen: dict[str, int] = {}
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata})
+        cell.metadata = _kept(cell.metadata)
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
@@ -58,7 +62,7 @@ def source_notebook(source: Path) -> NotebookNode:
 
 
 def same_source(text: NotebookNode, built: NotebookNode) -> list[str]:
-    """What differs between the text's notebook and the built one, outputs left aside; empty when they agree."""
+    """What differs between the text's notebook and the built one, outputs aside; empty when they agree."""
     differences = []
     if len(text.cells) != len(built.cells):
         differences.append(f"the text has {len(text.cells)} cells, the notebook {len(built.cells)}")
@@ -84,38 +88,35 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
     Raises BuildError for the first cell that raises or takes longer than CELL_TIMEOUT.
     """
+    started: list[int] = []
     client = NotebookClient(
         notebook,
         kernel_manager_class=ThisPython,
         timeout=CELL_TIMEOUT,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=lambda cell, cell_index: started.append(cell_index),
     )
     try:
-        client.execute(env={**os.environ, **BUILD_ENVIRONMENT})
-    except (CellExecutionError, TimeoutError) as error:
-        number, cell = next(
-            (
-                (n, c)
-                for n, c in enumerate(notebook.cells, start=1)
-                if any(o.output_type == "error" for o in _outputs(c))
-            ),
-            (0, None),
-        )
-        place = f"cell {number}, which begins {cell.source.splitlines()[0]!r}, fails" if cell else "a cell fails"
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise BuildError(f"{place}: {lines[-1] if lines else type(error).__name__}") from error
+        # an empty IPython folder: the author's own start-up files are no part of the course
+        with tempfile.TemporaryDirectory(prefix="ipython-") as profile:
+            client.execute(env={**os.environ, **BUILD_ENVIRONMENT, "IPYTHONDIR": profile})
+    except (CellExecutionError, TimeoutError, DeadKernelError) as error:
+        place = "the kernel did not start"
+        if started:
+            cell = notebook.cells[started[-1]]
+            place = f"cell {started[-1] + 1}, which begins {cell.source.splitlines()[0]!r}, fails"
+        reason = {TimeoutError: f"it takes longer than {CELL_TIMEOUT} s", DeadKernelError: "its kernel died"}
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        said = next((words for kind, words in reason.items() if isinstance(error, kind)), lines[-1])
+        raise BuildError(f"{place}: {said}") from error
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
 
 
-def _outputs(cell: NotebookNode) -> list[NotebookNode]:
-    return cell.get("outputs", [])
-
-
 def strip(notebook: NotebookNode) -> None:
-    """Take out, in place, what changes from run to run: widget views, metadata of outputs, splits of a stream."""
+    """Take out, in place, what changes between runs: widget views, outputs' metadata, splits of a stream."""
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata})
+        cell.metadata = _kept(cell.metadata)
         if cell.cell_type != "code":
             continue
         kept: list[NotebookNode] = []
@@ -125,6 +126,8 @@ def strip(notebook: NotebookNode) -> None:
                 continue
             if "data" in output:
                 output.data.pop(WIDGET_VIEW, None)
+                if not output.data:
+                    continue
                 output.metadata = nbformat.from_dict({})
             kept.append(output)
         cell.outputs = kept
@@ -140,19 +143,36 @@ def build(source: Path) -> Path:
         raise BuildError(f"{source.name}: {error}") from error.__cause__
     strip(notebook)
     nbformat.validate(notebook)
-    text = json.dumps(json.loads(nbformat.writes(notebook)), ensure_ascii=False, indent=1, sort_keys=True)
     unfinished = target.with_suffix(".unfinished")
-    unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
-    os.replace(unfinished, target)
+    try:
+        # nbformat sorts the keys
+        unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return target
 
 
+def find_sources(names: list[str]) -> list[Path]:
+    """The texts whose names begin with one of `names`, all without names.
+
+    Raises ValueError for a name that no text begins with.
+    """
+    texts = sorted(SOURCES.glob("*.py"))
+    wanted = [Path(name).name.removesuffix(".ipynb").removesuffix(".py") for name in names]
+    for name in wanted:
+        if not any(path.stem.startswith(name) for path in texts):
+            known = ", ".join(path.stem for path in texts)
+            raise ValueError(f"no notebook begins with {name}; there are: {known}")
+    return [path for path in texts if not wanted or path.stem.startswith(tuple(wanted))]
+
+
 def main(names: list[str]) -> int:
-    """Build the notebooks whose names begin with one of `names`, all without names; returns the exit status."""
-    sources = [path for path in sorted(SOURCES.glob("*.py")) if not names or path.stem.startswith(tuple(names))]
-    if not sources:
-        known = ", ".join(path.stem for path in sorted(SOURCES.glob("*.py")))
-        print(f"no notebook begins with {' or '.join(names)}; there are: {known}", file=sys.stderr)
+    """Build the notebooks that `find_sources` finds; returns the exit status."""
+    try:
+        sources = find_sources(names)
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
     for source in sources:
         start = time.monotonic()

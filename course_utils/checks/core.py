@@ -20,7 +20,7 @@ from course_utils.errors import one_line
 
 OPEN, WRONG, RIGHT = "open", "wrong", "right"
 MARKS = {OPEN: "○", WRONG: "✗", RIGHT: "✓"}
-COLOURS = {OPEN: "#6B6B6B", WRONG: "#D55E00", RIGHT: "#009E73"}
+COLOURS = {OPEN: "#808080", WRONG: "#D55E00", RIGHT: "#009E73"}
 
 
 class Mistake(Exception):

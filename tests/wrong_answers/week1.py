@@ -126,14 +126,16 @@ WRONG = {
         ("def standardise(table):\n    return (table - table.mean()) / table.std()", "one mean for the whole table"),
         ("def standardise(table):\n    return table - table.mean(dim=0)", "divide by the standard deviation"),
         ("def standardise(table):\n    return (table - table.mean(dim=1)) / table.std(dim=1)", "RuntimeError"),
-        ("def standardise(table):\n    return (table - table.mean(0)) / table.var(0)", "other values"),
+        ("def standardise(table):\n    return (table - table.mean(0)) / table.var(0)", "divided by the variance"),
+        ("def standardise(table):\n    return (table - table.mean(0)) / table.std(0, correction=0)", "divides by N"),
     ],
     "1.7": [
         (fit(stop="loss.item() > enough"), "before its first update"),
         (fit(sign="+"), "nan"),
-        (fit(after="w.grad.zero_()"), "the steps are too long"),
+        (fit(after="w.grad.zero_()"), "are both gradients emptied"),
         (fit(stop="updates == 10"), "it stopped with a loss"),
         (fit(stop="updates % 20 == 0 and loss.item() < enough"), "check in every iteration"),
+        (fit(returned="w.item(), b.item(), updates + 1"), "one more than"),
         (fit(returned="w.item(), b.item()"), "it returned 2 things"),
     ],
     "1.8": [
@@ -164,6 +166,7 @@ WRONG = {
         ("def bent(x):\n    return torch.where(x > 0, x**2, -3 * x)", "choose with a Python if"),
         ("def bent(x):\n    return torch.tensor(x.item() ** 2 if x > 0 else -3 * x.item())", "not connected to x"),
         ("def bent(x):\n    return -3 * x if x > 0 else x**2", "x² where x > 0"),
+        ("def bent(x):\n    return torch.tensor(x.item() ** 2, requires_grad=True)", "a new tensor"),
         ("def bent(x):\n    return x.item() ** 2", "should be a Tensor"),
     ],
     "1.11": [
@@ -187,6 +190,7 @@ WRONG = {
     "1.12": [
         ("def classify(w, b, x):\n    return (w * x + b >= 0.5).float()", "border of the probability"),
         ("def classify(w, b, x):\n    return (torch.sigmoid(w * x + b) > 0).float()", "everything is class 1"),
+        ("def classify(w, b, x):\n    return (torch.sigmoid(w * x + b) >= 0.5).float()", "the sigmoid rounds it"),
         ("def classify(w, b, x):\n    return (w * x + b > 0).float()", "use >="),
         ("def classify(w, b, x):\n    return w * x + b >= 0", "torch.bool"),
     ],
@@ -205,8 +209,11 @@ WRONG = {
         ),
     ],
     "1.14": [
-        ("def prepare(points):\n    return points", "with the bias (10, 10) it still takes"),
-        ("def prepare(points):\n    return points - points.mean()", "with the bias (30, -10) it still takes"),
+        ("def prepare(points):\n    return points", "with the bias (10, 10) our own training still takes"),
+        (
+            "def prepare(points):\n    return points - points.mean()",
+            "with the bias (30, -10) our own training still takes",
+        ),
         ("def prepare(points):\n    return (points - points.mean(0)) * 10", "changed their size"),
         ("def prepare(points):\n    return points.mean(0)", "has shape (2,)"),
     ],
