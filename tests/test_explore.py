@@ -52,7 +52,7 @@ def corners(explorer: explore.Explorer):
     choices = []
     for name in names:
         known = values(explorer.controls[name])
-        choices.append(known if isinstance(known[0], str) else [known[0], known[-1]])
+        choices.append(known if all(isinstance(value, str) for value in known) else [known[0], known[-1]])
     for corner in itertools.product(*choices):
         # from the right, so that in `broadcast` the right dimension makes room for the left one
         for name, value in reversed(list(zip(names, corner, strict=True))):
@@ -220,10 +220,10 @@ def test_an_error_of_the_arithmetic_is_not_swallowed():
         (explore.strides, {"row": 3}, "row = 3 is not on the scale 0 to 2; the nearest is 2"),
         (explore.strides, {"column": torch.ones(2)}, "an object of type Tensor"),
         (explore.strides, {"question": ""}, "question '' is not usable"),
-        (explore.broadcast, {"a": (2, 7)}, "a1 = 7 is not possible; choose from: None, 1, 2, 3, 4"),
+        (explore.broadcast, {"a": (2, 7)}, "a1 = 7 is not possible; choose from: 'absent', 1, 2, 3, 4"),
         (explore.broadcast, {"b": [2, 3]}, "give a tuple"),
         (explore.broadcast, {"b": (1, 2, 3, 4)}, "at most three sizes"),
-        (explore.broadcast, {"a": (2, None)}, "a2 = 2 is not possible; choose from: None"),
+        (explore.broadcast, {"a": (2, "absent")}, "a2 = 2 is not possible; choose from: 'absent'"),
         (explore.graph, {"x": 4}, "x = 4 is not on the scale -3.0 to 3.0; the nearest is 3.0"),
         (explore.graph, {"step": "sideways"}, "choose from: 'forward only', 'after backward'"),
         (explore.linear_regression, {"learning_rate": 0.3}, "learning_rate = 0.3 is not on the scale"),
@@ -334,12 +334,12 @@ def test_broadcast_shows_result_and_failure():
 
 def test_nothing_stands_left_of_an_absent_dimension():
     explorer = explore.broadcast((4, 1, 3), (2, 1))
-    explorer.controls["a1"].value = None
-    assert [explorer.settings[name] for name in ("a3", "a2", "a1")] == [None, None, None]
-    assert values(explorer.controls["a3"]) == [None]
+    explorer.controls["a1"].value = "absent"
+    assert [explorer.settings[name] for name in ("a3", "a2", "a1")] == ["absent"] * 3
+    assert values(explorer.controls["a3"]) == ["absent"]
     explorer.controls["a1"].value = 2
     explorer.controls["a2"].value = 4
-    assert [explorer.settings[name] for name in ("a3", "a2", "a1")] == [None, 4, 2]
+    assert [explorer.settings[name] for name in ("a3", "a2", "a1")] == ["absent", 4, 2]
 
 
 # --- graph

@@ -307,7 +307,7 @@ def _caption(words: str, width: float) -> Image.Image:
 
 def _member(name: str, value: Any, values: tuple) -> Any:
     """`value` as it stands in `values`; ValueError, with what is possible, when it is not there."""
-    plain = value is None or isinstance(value, (str, int, float))
+    plain = isinstance(value, (str, int, float))
     if plain and value in values:
         return values[values.index(value)]
     if plain and isinstance(value, (int, float)) and all(isinstance(known, (int, float)) for known in values):

@@ -12,8 +12,9 @@ from course_utils.explore.base import Control, Explorer, Move, Settings, headlin
 from course_utils.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 
 Size = int | None  # None: this dimension is absent
-ABSENT = "–"
-SIZES = (None, 1, 2, 3, 4)
+# what a control may say; not None, which a drop-down takes for "nothing chosen"
+ABSENT = "absent"
+SIZES = (ABSENT, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ def _rule(one: Size, other: Size) -> str:
     return "do not fit"
 
 
-def match_controls(a3: Size, a2: Size, a1: Size, b3: Size, b2: Size, b1: Size) -> Matching:
-    """`match_shapes` of what the six controls say."""
-    return match_shapes((a3, a2, a1), (b3, b2, b1))
+def match_controls(**sizes: int | str) -> Matching:
+    """`match_shapes` of what the six controls a3, a2, a1, b3, b2, b1 say: a size, or ABSENT."""
+    said = {name: None if size == ABSENT else size for name, size in sizes.items()}
+    return match_shapes((said["a3"], said["a2"], said["a1"]), (said["b3"], said["b2"], said["b1"]))
 
 
 COLUMNS = (1.75, 2.95, 4.15)  # the middle of each column of the table, in inches
@@ -117,7 +119,7 @@ def draw_matching(figure: Figure) -> Move:
             for column, text in enumerate(cells[name]):
                 failed = column - 3 in matching.failing
                 fitting = sizes[column] if sizes else ("×" if failed else "")
-                text.set(text=ABSENT if fitting is None else str(fitting), color=RED if failed else BLACK)
+                text.set(text="–" if fitting is None else str(fitting), color=RED if failed else BLACK)
         for text, rule in zip(rules, matching.rules, strict=True):
             text.set(text=rule, color=RULE_COLOURS.get(rule, BLUE))
         message.set_text(fill("torch says: " + matching.refusal, 27) if matching.refusal else "")
@@ -158,54 +160,44 @@ def broadcast(
 ) -> Explorer:
     """Two shapes of up to three dimensions with sizes 1 to 4, compared from the right.
 
-    The controls a3, a2, a1 are the sizes of a's dimensions -3, -2, -1, those of b likewise; None is absent,
-    and left of an absent dimension nothing can be present. Raises ValueError for other shapes.
+    The controls a3, a2, a1 are the sizes of a's dimensions -3, -2, -1, those of b likewise, or "absent";
+    left of an absent dimension nothing can be present. Raises ValueError for other shapes.
     """
-    start = {}
     for name, shape in (("a", a), ("b", b)):
         if not isinstance(shape, tuple) or len(shape) > 3:
             raise ValueError(f"{name} = {shape!r} is not possible; give a tuple of at most three sizes, as (4, 1, 3)")
-        sizes = (None,) * (3 - len(shape)) + shape
-        start |= {f"{name}{3 - column}": size for column, size in enumerate(sizes)}
     return Explorer(
         question=question,
         description="Two shapes one above the other, aligned at the right, with the rule that each dimension "
         "follows, and both tensors as blocks that are stretched to the shape of the result.",
         controls={
-            f"{name}{place}": Control(f"{name}: dim −{place}", SIZES, 1, "menu", _size_text, width=215)
+            f"{name}{place}": Control(f"{name}: dim −{place}", SIZES, 1, "menu", width=215)
             for name in "ab"
             for place in (3, 2, 1)
         },
         compute=match_controls,
         draw=draw_matching,
         describe=describe_matching,
-        strip=[
-            _six((4, 1, 3), (None, 2, 1)),
-            _six((None, 2, 3), (None, None, 3)),
-            _six((None, 3, 4), (None, None, 3)),
-        ],
+        strip=[_six((4, 1, 3), (2, 1)), _six((2, 3), (3,)), _six((3, 4), (3,))],
         size=(7.0, 4.4),
-        start=start,
+        start=_six(a, b),
         narrow=_left_of_absent,
     )
 
 
-def _six(a: tuple[Size, Size, Size], b: tuple[Size, Size, Size]) -> Settings:
-    return dict(zip(("a3", "a2", "a1", "b3", "b2", "b1"), (*a, *b), strict=True))
+def _six(a: tuple[int, ...], b: tuple[int, ...]) -> Settings:
+    padded = [(ABSENT,) * (3 - len(shape)) + shape for shape in (a, b)]
+    return dict(zip(("a3", "a2", "a1", "b3", "b2", "b1"), (*padded[0], *padded[1]), strict=True))
 
 
 def _left_of_absent(settings: Settings) -> dict[str, tuple]:
     possible = {}
     for name in "ab":
-        nothing_here = settings[f"{name}1"] is None
-        possible[f"{name}2"] = (None,) if nothing_here else SIZES
-        nothing_here = nothing_here or settings[f"{name}2"] is None
-        possible[f"{name}3"] = (None,) if nothing_here else SIZES
+        end = settings[f"{name}1"] == ABSENT
+        possible[f"{name}2"] = (ABSENT,) if end else SIZES
+        end = end or settings[f"{name}2"] == ABSENT
+        possible[f"{name}3"] = (ABSENT,) if end else SIZES
     return possible
-
-
-def _size_text(size: Size) -> str:
-    return "absent" if size is None else str(size)
 
 
 def written(sizes: tuple[Size, Size, Size]) -> str:

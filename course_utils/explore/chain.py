@@ -153,7 +153,7 @@ def graph(
         controls={
             "x": Control("x", scale, 2.0, show=number),
             "w": Control("w", scale, 1.0, show=number),
-            "step": Control("step", STEPS, STEPS[1], kind="buttons"),
+            "step": Control("step", STEPS, STEPS[1], kind="buttons", width=400),
         },
         compute=flow,
         draw=draw_flow,
