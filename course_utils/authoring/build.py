@@ -8,6 +8,7 @@ Building twice gives the same bytes.
 """
 
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -24,7 +25,8 @@ from nbformat import NotebookNode
 
 SOURCES = Path(__file__).resolve().parents[2] / "notebooks" / "source"
 CELL_TIMEOUT = 120  # seconds
-KEPT_METADATA = ("covers", "tags")
+# lines_to_next_cell: jupytext's count of blank lines, without which it takes an older text for another notebook
+KEPT_METADATA = ("tags", "covers", "lines_to_next_cell")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -44,7 +46,7 @@ def built_path(source: Path) -> Path:
 
 
 def _kept(metadata: NotebookNode) -> NotebookNode:
-    return NotebookNode({key: metadata[key] for key in KEPT_METADATA if key in metadata})
+    return NotebookNode({key: value for key, value in metadata.items() if key in KEPT_METADATA})
 
 
 def source_notebook(source: Path) -> NotebookNode:
@@ -59,6 +61,26 @@ def source_notebook(source: Path) -> NotebookNode:
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
     return notebook
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """The text that JupyterLab saves for this notebook.
+
+    A text in notebooks/source always has this form: else saving a notebook would change lines nobody touched, and
+    jupytext would refuse to open a pair whose two halves differ.
+    """
+    filters = {"cell_metadata_filter": ",".join([*KEPT_METADATA, "-all"]), "notebook_metadata_filter": "-all"}
+    paired = NotebookNode({**notebook, "metadata": NotebookNode({**notebook.metadata, "jupytext": filters})})
+    return jupytext.writes(paired, fmt="py:percent")
+
+
+def tidy(source: Path) -> bool:
+    """Bring a text into the form that JupyterLab saves; returns whether it had another."""
+    text = as_text(source_notebook(source))
+    if text == source.read_text(encoding="utf-8"):
+        return False
+    source.write_text(text, encoding="utf-8", newline="\n")
+    return True
 
 
 def same_source(text: NotebookNode, built: NotebookNode) -> list[str]:
@@ -134,7 +156,8 @@ def strip(notebook: NotebookNode) -> None:
 
 
 def build(source: Path) -> Path:
-    """Build one notebook; a failure leaves the one that was there as it is. Raises BuildError."""
+    """Tidy one text and build its notebook; a failure leaves the old notebook as it is. Raises BuildError."""
+    tidy(source)
     notebook = source_notebook(source)
     target = built_path(source)
     try:
@@ -143,10 +166,14 @@ def build(source: Path) -> Path:
         raise BuildError(f"{source.name}: {error}") from error.__cause__
     strip(notebook)
     nbformat.validate(notebook)
+    stored = json.loads(nbformat.writes(notebook))
+    for cell, original in zip(stored["cells"], notebook.cells, strict=True):
+        # nbformat sorts the keys; here they keep the order of the text, which jupytext compares
+        cell["metadata"] = original.metadata
     unfinished = target.with_suffix(".unfinished")
     try:
-        # nbformat sorts the keys
-        unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+        text = json.dumps(stored, ensure_ascii=False, indent=1) + "\n"
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)

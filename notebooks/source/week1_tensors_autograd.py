@@ -82,6 +82,7 @@ layer = nn.Linear(2, 1).to(chosen)
 print("same kind of device:", numbers.device.type == layer.weight.device.type == chosen.type)
 print("output shape:", tuple(layer(numbers).shape))
 
+
 # %% [markdown]
 # From here on the same cell runs on any machine. That is all a *device-agnostic* program is.
 
@@ -90,8 +91,7 @@ print("output shape:", tuple(layer(numbers).shape))
 #
 # The environment is installed, or you would not read this. Prove it: write `hello()`, which returns one text with the version of torch and with `True` or `False` for "a CUDA card is usable".
 
-
-# %% tags=["exercise"] covers=["w1-ex-install"]
+# %% covers=["w1-ex-install"] tags=["exercise"]
 def hello():
     # for example: "Hello from PyTorch 2.15.0, accelerator: False" - from torch.__version__, not typed in
     ...
@@ -161,7 +161,7 @@ for size, meaning in zip(batch.shape, ["batch", "channel", "height", "width"], s
 #
 # How do tensor, matrix, vector and scalar relate? Answer by building one of each: a scalar, a vector of three numbers, a 2×3 matrix, and an RGB image 4 pixels high and 5 wide. Any values will do.
 
-# %% tags=["exercise"] covers=["w1-ex-tensor-relations"]
+# %% covers=["w1-ex-tensor-relations"] tags=["exercise"]
 my_scalar = ...
 my_vector = ...
 my_matrix = ...
@@ -232,7 +232,7 @@ with expected_error(RuntimeError):
 # %% [markdown]
 # > **Then and now.** Old programs wrap every tensor in a `Variable`. It was merged into the tensor in PyTorch 0.4: the name still exists, does nothing, and its old switch `volatile` only warns. This course never uses it again.
 
-# %% tags=["then-and-now"] covers=["w1-variable-merged", "w1-ex-variable"]
+# %% covers=["w1-variable-merged", "w1-ex-variable"] tags=["then-and-now"]
 from torch.autograd import Variable
 
 print(isinstance(torch.ones(1), Variable), type(Variable(torch.ones(1))) is torch.Tensor)
@@ -278,13 +278,13 @@ with torch.no_grad():
 with expected_error(RuntimeError):
     y.backward()
 
+
 # %% [markdown] covers=["w1-ex-variable"]
 # ### Exercise 1.3 What did Variable add? · 5 min · ★
 #
 # It added automatic differentiation: `grad`, `grad_fn`, `requires_grad`, `is_leaf`. Today a plain tensor has them. Write `tracked(values)`: it takes a list of numbers, whole ones too, and returns a `float32` **leaf** tensor that autograd records.
 
-
-# %% tags=["exercise"] covers=["w1-ex-variable"]
+# %% covers=["w1-ex-variable"] tags=["exercise"]
 def tracked(values): ...
 
 
@@ -341,13 +341,13 @@ question.reveal(array[0, 0])
 array[2, 2] = 7
 print(shared)
 
+
 # %% [markdown] covers=["w1-ex-from-numpy"]
 # ### Exercise 1.4 Same memory? · 5 min · ★★
 #
 # The old task compares `id(array)` with `id(tensor)`. Those are two Python objects, so the ids always differ, shared memory or not. Write the true test: `same_memory(array, tensor)` returns `True` exactly when both start at the same address.
 
-
-# %% tags=["exercise"] covers=["w1-ex-from-numpy"]
+# %% covers=["w1-ex-from-numpy"] tags=["exercise"]
 def same_memory(array, tensor):
     # id(array) == id(tensor) is False even for torch.from_numpy(array): compare the addresses of the data instead
     ...
@@ -377,7 +377,7 @@ check.same_memory(same_memory)
 # %% [markdown] covers=["w1-pin-memory"]
 # One argument of `torch.tensor` only makes sense with a card: `pin_memory=True` (锁页内存) puts the numbers into memory that the operating system may not move, from where copies to the card are faster. Without a card it is refused, so the code asks first.
 
-# %% tags=["then-and-now"] covers=["w1-pin-memory"]
+# %% covers=["w1-pin-memory"] tags=["then-and-now"]
 if torch.cuda.is_available():
     print(torch.ones(2).pin_memory().is_pinned())
 else:
@@ -417,7 +417,7 @@ for made in (torch.zeros_like(small), torch.ones_like(small), torch.full_like(sm
 question = predict("What is torch.full((3, 3), 1).dtype?", ["torch.float32", "torch.int64"])
 question
 
-# %% tags=["then-and-now"] covers=["w1-full"]
+# %% covers=["w1-full"] tags=["then-and-now"]
 print(torch.full((2, 2), 1.0).dtype, torch.full((2, 2), True).dtype)
 with expected_error(RuntimeError):
     torch.full((2, 2), 1) @ torch.ones(2, 2)
@@ -444,7 +444,7 @@ print(torch.logspace(0, 2, 3), torch.logspace(0, 3, 4, base=2))
 # %% [markdown]
 # Six points have five gaps, so the step of `linspace` is $\dfrac{\text{end}-\text{start}}{\text{steps}-1}$, not divided by `steps`. By hand:
 
-# %% tags=["proof"] covers=["w1-linspace"]
+# %% covers=["w1-linspace"] tags=["proof"]
 start, end, steps = 2.0, 10.0, 6
 by_hand = torch.tensor([start + i * (end - start) / (steps - 1) for i in range(steps)])
 assert torch.allclose(by_hand, torch.linspace(start, end, steps))
@@ -453,7 +453,7 @@ rounded(by_hand, 1)
 # %% [markdown]
 # > **Then and now.** `steps` was 100 when you left it out. Now it is required, for `logspace` too.
 
-# %% tags=["then-and-now"] covers=["w1-linspace", "w1-logspace"]
+# %% covers=["w1-linspace", "w1-logspace"] tags=["then-and-now"]
 with expected_error(TypeError):
     torch.linspace(2, 10)
 with expected_error(TypeError):
@@ -547,13 +547,13 @@ with expected_error(TypeError):
 with expected_error(NotImplementedError):
     torch.normal(torch.arange(1, 5), 0.1)
 
+
 # %% [markdown] covers=["w1-ex-normal-modes"]
 # ### Exercise 1.5 Four modes of normal · 8 min · ★★
 #
 # Write `four_modes(means, stds)`. It gets two tensors of the same length n and returns four tensors of length n: drawn with both; with the means and standard deviation 1; with mean 0 and the standard deviations; with mean 0 and standard deviation 1.
 
-
-# %% tags=["exercise"] covers=["w1-ex-normal-modes"]
+# %% covers=["w1-ex-normal-modes"] tags=["exercise"]
 def four_modes(means, stds):
     both = torch.normal(means, stds)  # the first one is there
     only_means = ...
@@ -681,7 +681,7 @@ for by_name, by_sign in [
 # %% [markdown]
 # > **Then and now.** An index had to be `int64`; today `int32` is fine too, a float never. `masked_select` took `uint8` masks; today only `bool`.
 
-# %% tags=["then-and-now"] covers=["w1-index-select", "w1-masked-select"]
+# %% covers=["w1-index-select", "w1-masked-select"] tags=["then-and-now"]
 t = torch.tensor([10.0, 20.0, 30.0])
 print(torch.index_select(t, 0, torch.tensor([0, 2], dtype=torch.int32)))
 with expected_error(RuntimeError):
@@ -774,7 +774,7 @@ for shape in (
 #
 # > **Myth.** `torch.usqueeze`, `touch.utils.data`, `torch.torch.ones`, `create_graph=Flase`: misprints of the old pages. A name that was never run was never checked; here every name is.
 
-# %% tags=["then-and-now"] covers=["w1-squeeze", "w1-err-typos"]
+# %% covers=["w1-squeeze", "w1-err-typos"] tags=["then-and-now"]
 print(tuple(torch.squeeze(torch.zeros(1, 2, 1), dim=(0, 2)).shape))
 with expected_error(TypeError):
     torch.squeeze(torch.zeros(1, 2), 0, out=torch.zeros(2))
@@ -798,7 +798,7 @@ print("matmul:", torch.matmul(a, b).tolist())
 # %% [markdown]
 # Three functions do two steps in one: $\text{add} = \text{input} + \alpha\cdot\text{other}$, $\text{addcmul} = \text{input} + \text{value}\cdot t_1 t_2$, $\text{addcdiv} = \text{input} + \text{value}\cdot t_1 / t_2$. The optimizers of week 4 are made of them.
 
-# %% tags=["proof"] covers=["w1-add", "w1-addcmul", "w1-addcdiv", "w1-sub"]
+# %% covers=["w1-add", "w1-addcmul", "w1-addcdiv", "w1-sub"] tags=["proof"]
 zero, one, two = torch.zeros(2), torch.ones(2), torch.full((2,), 2.0)
 assert torch.equal(torch.add(one, two, alpha=10), one + 10 * two)
 assert torch.equal(torch.sub(5 * one, one, alpha=2), 5 * one - 2 * one)
@@ -815,7 +815,7 @@ print(
 #
 # > **Then and now.** The positional factor still works and warns. `addcdiv` refuses whole numbers.
 
-# %% tags=["then-and-now"] covers=["w1-err-add-signature", "w1-addcdiv"]
+# %% covers=["w1-err-add-signature", "w1-addcdiv"] tags=["then-and-now"]
 one = torch.ones(2)
 with expected_warning(UserWarning):
     torch.add(one, 10, one)
@@ -834,7 +834,7 @@ print(torch.add(one, one, alpha=10), torch.addcmul(one, one, one, value=3))
 question = predict("torch.div(torch.tensor(5), 2) is", ["2", "2.5"])
 question
 
-# %% tags=["then-and-now"] covers=["w1-div"]
+# %% covers=["w1-div"] tags=["then-and-now"]
 minus_five = torch.tensor(-5)
 for mode in ("trunc", "floor"):
     print(f"-5 / 2, {mode}:", torch.div(minus_five, 2, rounding_mode=mode).item())
@@ -904,11 +904,11 @@ print(column + row)
 # %%
 explore.broadcast()
 
+
 # %% [markdown]
 # ### Exercise 1.6 Standardise a table · 8 min · ★★
 #
 # A table has one row a sample and one column a feature. Write `standardise(table)`: from every column subtract its mean and divide by its standard deviation (`std()` as torch computes it). No loop; week 2 does this with photographs.
-
 
 # %% tags=["exercise"]
 def standardise(table):
@@ -956,7 +956,7 @@ curves.line_fit(x, y, lines={"the truth": (2.0, 5.0)}, title="Twenty points arou
 # %% [markdown]
 # One step first, slowly. `backward()` (lesson 1.4 shows how) fills `w.grad` and `b.grad`. For this loss the derivatives are $\frac{\partial L}{\partial w} = \frac1m\sum(\hat y_i - y_i)\,x_i$ and $\frac{\partial L}{\partial b} = \frac1m\sum(\hat y_i - y_i)$: computed by hand they must be the same.
 
-# %% tags=["proof"] covers=["w1-linreg-steps"]
+# %% covers=["w1-linreg-steps"] tags=["proof"]
 torch.manual_seed(10)
 x = torch.rand(20, 1) * 10
 y = 2 * x + 5 + torch.randn(20, 1)
@@ -1021,11 +1021,11 @@ with expected_error(RuntimeError):
     tracked_loss.numpy()
 print([tracked_loss.item()])
 
+
 # %% [markdown]
 # ### The learning rate
 #
 # The **learning rate** (学习率) scales the step: step = lr · slope, so the steps get shorter by themselves where the loss gets flat. The same loop, the same data, three rates:
-
 
 # %% covers=["w1-learning-rate-first"]
 def losses_with(lr, iterations=40):
@@ -1082,13 +1082,13 @@ print("curvatures", rounded(curvature, 2), " steps up to", rounded(limit, 4), "c
 # %%
 explore.linear_regression()
 
+
 # %% [markdown] covers=["w1-ex-linreg"]
 # ### Exercise 1.7 Another line, a stricter stop · 10 min · ★★
 #
 # Write `fit(x, y, lr, enough)`: the loop from above, starting at w = 0 and b = 0, which stops **as soon as the loss is below `enough`** (checked before the update, in every iteration, at most 5,000 of them). Return `w`, `b` and the number of updates that were made. The check uses data with slope 3 and a threshold near 0.5.
 
-
-# %% tags=["exercise"] covers=["w1-ex-linreg"]
+# %% covers=["w1-ex-linreg"] tags=["exercise"]
 def fit(x, y, lr, enough):
     w, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     for updates in range(5000):
@@ -1099,6 +1099,7 @@ def fit(x, y, lr, enough):
 
 # %% tags=["check"]
 check.linear_fit(fit)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1139,8 +1140,7 @@ check.linear_fit(fit)
 #
 # This is the loop as the old course printed it, with lr 0.1. It was stopped at the first loss below 1, and everybody was content. But the loss swings up and down, where it ends depends on when you stop, and you just saw that lr 0.1 must diverge. Something is missing. Repair `train`. (Repaired, it will explode honestly: then choose a rate that you know to learn.)
 
-
-# %% tags=["exercise", "find-the-bug"] covers=["w1-err-linreg-no-zero"]
+# %% covers=["w1-err-linreg-no-zero"] tags=["exercise", "find-the-bug"]
 def train(x, y, lr=0.1, iterations=101):
     w, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     losses = []
@@ -1165,6 +1165,7 @@ curves.loss_curves(
 
 # %% tags=["check"]
 check.bug_1_1(train)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1203,7 +1204,6 @@ check.bug_1_1(train)
 # %% [markdown]
 # The same in numbers. Look at the second row too: with the gradients emptied, 0.1 explodes, as the limit says; accumulated, it stops below 1 by luck, at a wrong line; 0.05 learns.
 
-
 # %% covers=["w1-err-linreg-no-zero"]
 def fitted(lr, empty_gradients, iterations=1000):
     torch.manual_seed(10)
@@ -1230,11 +1230,11 @@ print("lr 0.1  accumulated:", fitted(0.1, empty_gradients=False))
 print("lr 0.1  emptied:    ", fitted(0.1, empty_gradients=True))
 print("lr 0.05 emptied:    ", fitted(0.05, empty_gradients=True))
 
+
 # %% [markdown]
 # ### Find the bug 1.2 Everybody gets the average · 8 min · ★★
 #
 # The data lie on a line without any noise, the loop is the right one, the gradients are emptied. Yet the loss stops falling far above zero, and the "line" that comes out is flat: every x gets the average y. No error, no warning. Repair `train`.
-
 
 # %% tags=["exercise", "find-the-bug"]
 def train(x, y, lr=0.1, iterations=200):
@@ -1315,7 +1315,7 @@ explore.graph_figure(x=2.0, w=1.0)
 question = predict("x = 2, w = 1: what is dy/dw, by this formula?")
 question
 
-# %% tags=["proof"] covers=["w1-graph-backward", "w1-graph-chain-rule"]
+# %% covers=["w1-graph-backward", "w1-graph-chain-rule"] tags=["proof"]
 w = torch.tensor([1.0], requires_grad=True)
 x = torch.tensor([2.0], requires_grad=True)
 a = torch.add(x, w)
@@ -1343,7 +1343,7 @@ explore.graph()
 question = predict("After y.backward(): what is a.grad (a = x + w)?", ["2.0", "None"])
 question
 
-# %% tags=["then-and-now"] covers=["w1-leaf", "w1-nonleaf-grad-freed"]
+# %% covers=["w1-leaf", "w1-nonleaf-grad-freed"] tags=["then-and-now"]
 w, x = torch.tensor([1.0], requires_grad=True), torch.tensor([2.0], requires_grad=True)
 a = torch.add(x, w)
 b = torch.add(w, 1)
@@ -1388,13 +1388,13 @@ for node, _ in y.grad_fn.next_functions:  # pairs: a function, and which of its 
     print(y.grad_fn.name(), "->", node.name(), "->", inner)
 print("each of them is a Node:", isinstance(y.grad_fn, torch.autograd.graph.Node))
 
+
 # %% [markdown]
 # ### Exercise 1.8 Count nodes and edges · 12 min · ★★★
 #
 # What are the two elements of a computation graph? Nodes and edges; now count them. Write `graph_size(y)`, which walks torch's own graph from `y.grad_fn` along `next_functions` and returns `(nodes, edges)`. A node that is reached on two paths is one node; an entry whose function is `None` (a constant) is no edge.
 
-
-# %% tags=["exercise"] covers=["w1-ex-graph-concepts"]
+# %% covers=["w1-ex-graph-concepts"] tags=["exercise"]
 def graph_size(y):
     nodes, edges = set(), 0
     waiting = [y.grad_fn]
@@ -1404,6 +1404,7 @@ def graph_size(y):
 
 # %% tags=["check"]
 check.graph_size(graph_size)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1438,13 +1439,13 @@ check.graph_size(graph_size)
 #
 # Now $y = (x + w)\,(w + 1)^2$. Draw it, find the paths from w to y, and write `dy_dw(x, w)` for plain numbers, without autograd.
 
-
 # %% tags=["exercise"]
 def dy_dw(x, w): ...
 
 
 # %% tags=["check"]
 check.chain_rule(dy_dw)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1464,7 +1465,6 @@ check.chain_rule(dy_dw)
 # ### Dynamic and static graphs
 #
 # A **static graph** (静态图) is built before anything runs, a **dynamic graph** (动态图) while it runs. PyTorch's is dynamic: the next call may take another branch of an `if` and record another graph. The debugger, `print` and Python's control flow work for that reason.
-
 
 # %% covers=["w1-dynamic-static"]
 def bend(x):
@@ -1493,13 +1493,13 @@ with expected_warning(torch.jit.TracerWarning), expected_warning(FutureWarning):
 at = torch.tensor(-2.0)
 print("at -2 the trace gives", traced(at).item(), "and the function", rounded(bend(at)))
 
+
 # %% [markdown] covers=["w1-ex-dynamic-static"]
 # ### Exercise 1.10 A graph that depends on the data · 6 min · ★★
 #
 # What is the difference between a dynamic and a static graph? When it is built: while the program runs, or before. Use it: write `bent(x)` for a tensor with one number: $x^2$ where x > 0 and $-3x$ elsewhere, chosen with a Python `if`, so that the two calls record different graphs.
 
-
-# %% tags=["exercise"] covers=["w1-ex-dynamic-static"]
+# %% covers=["w1-ex-dynamic-static"] tags=["exercise"]
 def bent(x): ...
 
 
@@ -1581,7 +1581,7 @@ for round_number in range(3):
 #
 # A gradient is a slope of **one** number. For a vector say how much each entry counts: $\nabla_w \sum_i v_i y_i$, with `gradient=v` (多梯度权值). Here $y_0 = (x+w)(w+1)$ and $y_1 = (x+w)+(w+1)$, with slopes 5 and 2.
 
-# %% tags=["proof"] covers=["w1-grad-tensors"]
+# %% covers=["w1-grad-tensors"] tags=["proof"]
 w, x = torch.tensor([1.0], requires_grad=True), torch.tensor([2.0], requires_grad=True)
 a, b = x + w, w + 1
 loss = torch.cat([a * b, a + b])
@@ -1610,7 +1610,7 @@ with expected_error(RuntimeError):
 #
 # > **Myth.** The old course gives `torch.autograd.grad` an argument `grad_tensors`. Three functions, three names for the same weights:
 
-# %% tags=["then-and-now"] covers=["w1-err-autograd-grad-kw"]
+# %% covers=["w1-err-autograd-grad-kw"] tags=["then-and-now"]
 w = torch.tensor([1.0, 2.0], requires_grad=True)
 v = torch.tensor([10.0, 1.0])
 (w**2).backward(gradient=v)
@@ -1655,11 +1655,11 @@ with torch.no_grad():
     w.add_(1)
 print("tracked leaf under no_grad:", w)
 
+
 # %% [markdown]
 # ### Exercise 1.11 Newton's step · 12 min · ★★★
 #
 # Newton looks for a minimum with slope and curvature: $x_{\text{new}} = x - \dfrac{f'(x)}{f''(x)}$. On a parabola one step lands exactly in the minimum. Write `newton_step(f, x)`: `f` is a function of one tensor, `x` a Python number; return the new x as a Python number.
-
 
 # %% tags=["exercise"]
 def newton_step(f, x):
@@ -1707,7 +1707,7 @@ curves.function_plot(
     title="The sigmoid: 0.5 at zero, flat on both sides",
 )
 
-# %% tags=["proof"] covers=["w1-sigmoid-formula", "w1-linear-vs-logistic"]
+# %% covers=["w1-sigmoid-formula", "w1-linear-vs-logistic"] tags=["proof"]
 z = torch.linspace(-6, 6, 101, requires_grad=True)
 p = torch.sigmoid(z)
 assert torch.allclose(p, 1 / (1 + torch.exp(-z)))
@@ -1725,7 +1725,7 @@ print(
 #
 # Why can it separate two classes? Class 1 is chosen when $\sigma(z) \ge 0.5$, and that is so exactly when $z \ge 0$: the border is the straight line $wx + b = 0$.
 
-# %% tags=["proof"] covers=["w1-logreg-concept"]
+# %% covers=["w1-logreg-concept"] tags=["proof"]
 torch.manual_seed(seed)
 points, w, b = torch.randn(1000, 2), torch.randn(2), torch.randn(1)
 z = points @ w + b
@@ -1735,24 +1735,25 @@ print("the same decision for all", len(points), "points")
 # %% [markdown]
 # The odds are $p/(1-p)$: 3 to 1 for p = 0.75. Solved for $z$, the sigmoid reads $\ln\dfrac{p}{1-p} = wx + b$: the logarithm of the odds is linear. Hence the other name, **log-odds regression** (对数几率回归). Torch calls the inverse `logit`.
 
-# %% tags=["proof"] covers=["w1-log-odds"]
+# %% covers=["w1-log-odds"] tags=["proof"]
 z = torch.linspace(-4, 4, 9, dtype=torch.float64)
 p = torch.sigmoid(z)
 assert torch.allclose(torch.logit(p), z) and torch.allclose(torch.log(p / (1 - p)), z)
 rounded(torch.logit(p), 6)
+
 
 # %% [markdown] covers=["w1-ex-why-logreg"]
 # ### Exercise 1.12 Classify without the sigmoid · 5 min · ★
 #
 # Why can logistic regression do binary classification? Because the sigmoid maps $wx + b$ to (0, 1), and 0.5 cuts it at $wx + b = 0$. Show that you believe it: write `classify(w, b, x)` for a tensor `x` of any shape. It returns 1.0 for class 1 and 0.0 for class 0 (`float32`, the shape of `x`), and a sigmoid is not needed.
 
-
-# %% tags=["exercise"] covers=["w1-ex-why-logreg"]
+# %% covers=["w1-ex-why-logreg"] tags=["exercise"]
 def classify(w, b, x): ...
 
 
 # %% tags=["check"]
 check.classify(classify)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1776,7 +1777,6 @@ check.classify(classify)
 #
 # Data, model, loss, optimizer, loop (数据、模型、损失函数、优化器、迭代训练). Every program of this course has these five parts, in this order; each later week makes one of them better. First the **data**: two clouds of a hundred points, around (1.7, 1.7) and (−1.7, −1.7), both shifted by a bias of 1. (This bias moves the data; it is not the b of the model. And x has two numbers now, so $wx$ means $w_1x_1 + w_2x_2$.)
 
-
 # %% covers=["w1-five-steps", "w1-err-label-shape"]
 def two_clouds(mean_value=1.7, bias=1.0):
     torch.manual_seed(10)
@@ -1795,16 +1795,16 @@ curves.boundary(points, labels, title="Two classes of a hundred points")
 # %% [markdown]
 # > **Myth.** The old comments give the labels the shape (100, 1). `torch.zeros(100)` has the shape (100,), and that matters: the model's output, (200, 1), has one dimension more. The loss refuses to compare them, hence the `squeeze` below.
 
-# %% tags=["then-and-now"] covers=["w1-err-label-shape"]
+# %% covers=["w1-err-label-shape"] tags=["then-and-now"]
 print(tuple(torch.zeros(100).shape))
 with expected_error(ValueError):
     nn.BCELoss()(torch.full((200, 1), 0.5), torch.zeros(200))
 
+
 # %% [markdown]
 # The **model** is a module: layers are made in `__init__` and connected in `forward` (week 3 is about nothing else). The **loss** is the binary cross-entropy (二元交叉熵), $-\frac1m\sum\big[y\ln p + (1-y)\ln(1-p)\big]$. By hand:
 
-
-# %% tags=["proof"] covers=["w1-logreg-train"]
+# %% covers=["w1-logreg-train"] tags=["proof"]
 class LogisticRegression(nn.Module):
     def __init__(self):
         super().__init__()
@@ -1829,9 +1829,9 @@ mask = p.ge(0.5).float().squeeze()
 accuracy = (mask == truth).float().mean()
 print(mask.tolist(), "accuracy", accuracy.item())
 
+
 # %% [markdown]
 # Now the whole program under its five headings. The optimizer does what you did by hand: `zero_grad()` empties the gradients of the model's parameters (`net.parameters()`), `step()` is `w -= lr * w.grad` for each of them; the momentum, explained in week 4, adds speed. The order in the loop is always the same: forward, `zero_grad`, `backward`, `step`. Every 20 iterations it measures the accuracy, and it stops above 99 %.
-
 
 # %% covers=["w1-logreg-train", "w1-five-steps", "w1-accuracy", "w1-err-logreg-no-zero"]
 def train_logistic(points, labels, empty_gradients=True, iterations=1001):
@@ -1901,13 +1901,13 @@ print(layer.weight.grad)
 # %%
 explore.logistic_regression()
 
+
 # %% [markdown] covers=["w1-ex-logreg-mean"]
 # ### Exercise 1.13 Vary mean_value · 6 min · ★
 #
 # What happens with `mean_value` 1 and 5? Write `accuracy_for(mean_value)`: make the clouds with bias 1, train, and return the last accuracy as a number from 0 to 1. The check compares it with the best that **any** classifier can reach on such clouds.
 
-
-# %% tags=["exercise"] covers=["w1-ex-logreg-mean"]
+# %% covers=["w1-ex-logreg-mean"] tags=["exercise"]
 def accuracy_for(mean_value):
     # two_clouds and train_logistic from above do the work
     ...
@@ -1938,13 +1938,13 @@ for bias in (0, 1, 5, -5, 20):
     _, history = train_logistic(*two_clouds(1.7, bias))
     print(f"bias {bias:3}: {history[-1][2]:.1%} at iteration {history[-1][0]}")
 
+
 # %% [markdown] covers=["w1-ex-logreg-bias"]
 # ### Exercise 1.14 Make the bias harmless · 8 min · ★★
 #
 # The bias only moves the clouds, and yet with 5 or 20 the training does not get over 99 % in a thousand iterations: the border must travel a long way, in the flat valley that you know from lesson 1.3. Write `prepare(points)`, applied to the points before training, so that any bias, also a different one in each column, trains as fast as none. Move the points, do not rescale them. The cure is in the data, not in the loop: week 2 begins there.
 
-
-# %% tags=["exercise"] covers=["w1-ex-logreg-bias"]
+# %% covers=["w1-ex-logreg-bias"] tags=["exercise"]
 def prepare(points):
     # points: (200, 2) -> (200, 2)
     ...
@@ -1952,6 +1952,7 @@ def prepare(points):
 
 # %% tags=["check"]
 check.bias(prepare)
+
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1979,7 +1980,6 @@ check.bias(prepare)
 # ### Find the bug 1.3 A loss that never moves · 8 min · ★★★
 #
 # A logistic regression by hand, with gradients emptied and shapes that fit (the squared error is a fair loss here). Somebody added a line that measures the accuracy, and since then the loss stays where it was. Repair `train`, and keep the accuracy.
-
 
 # %% tags=["exercise", "find-the-bug"]
 def train(points, labels, lr=0.5, iterations=100):
