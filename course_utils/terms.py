@@ -82,7 +82,7 @@ def table(terms: list[Term]) -> str:
     )
     more = f"<small>and {len(terms) - MOST_SHOWN} more</small>" if len(terms) > MOST_SHOWN else ""
     head = "<tr><th>term</th><th>中文</th><th>symbol</th><th>where</th></tr>"
-    return f"<table>{head}{rows}</table>{more}"
+    return f"<table style='line-height:1.4'>{head}{rows}</table>{more}"
 
 
 class SearchBox:

@@ -8,7 +8,6 @@ Building twice gives the same bytes.
 """
 
 import hashlib
-import json
 import os
 import sys
 import tempfile
@@ -25,8 +24,7 @@ from nbformat import NotebookNode
 
 SOURCES = Path(__file__).resolve().parents[2] / "notebooks" / "source"
 CELL_TIMEOUT = 120  # seconds
-# lines_to_next_cell: jupytext's count of blank lines, without which it takes an older text for another notebook
-KEPT_METADATA = ("tags", "covers", "lines_to_next_cell")
+KEPT_METADATA = ("covers", "tags")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -46,7 +44,7 @@ def built_path(source: Path) -> Path:
 
 
 def _kept(metadata: NotebookNode) -> NotebookNode:
-    return NotebookNode({key: value for key, value in metadata.items() if key in KEPT_METADATA})
+    return NotebookNode({key: metadata[key] for key in KEPT_METADATA if key in metadata})
 
 
 def source_notebook(source: Path) -> NotebookNode:
@@ -128,9 +126,10 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         if started:
             cell = notebook.cells[started[-1]]
             place = f"cell {started[-1] + 1}, which begins {cell.source.splitlines()[0]!r}, fails"
-        reason = {TimeoutError: f"it takes longer than {CELL_TIMEOUT} s", DeadKernelError: "its kernel died"}
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        said = next((words for kind, words in reason.items() if isinstance(error, kind)), lines[-1])
+        if isinstance(error, CellExecutionError):
+            said = f"{error.ename}: {error.evalue}".splitlines()[0]
+        else:
+            said = f"it takes longer than {CELL_TIMEOUT} s" if isinstance(error, TimeoutError) else "its kernel died"
         raise BuildError(f"{place}: {said}") from error
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
 
@@ -166,14 +165,10 @@ def build(source: Path) -> Path:
         raise BuildError(f"{source.name}: {error}") from error.__cause__
     strip(notebook)
     nbformat.validate(notebook)
-    stored = json.loads(nbformat.writes(notebook))
-    for cell, original in zip(stored["cells"], notebook.cells, strict=True):
-        # nbformat sorts the keys; here they keep the order of the text, which jupytext compares
-        cell["metadata"] = original.metadata
     unfinished = target.with_suffix(".unfinished")
     try:
-        text = json.dumps(stored, ensure_ascii=False, indent=1) + "\n"
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        # nbformat sorts the keys
+        unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)

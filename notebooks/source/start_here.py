@@ -3,7 +3,7 @@
 #
 # Six weeks, six notebooks, from the first tensor to a trained, tuned and saved network. Everything runs on this machine, without network, in minutes.
 #
-# This page shows in ten minutes how the course works: **run, predict, turn, solve, unfold**. At the end it looks at your machine, and you can search every term of the course.
+# This page shows in ten minutes how the course works: **run, predict, turn, solve, unfold**. First it looks at your machine; at the end you can search every term of the course.
 
 # %% tags=["parameters"]
 seed = 0
