@@ -20,6 +20,12 @@ def one_line(message: object, limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def in_words(error: BaseException | Warning, limit: int = 160) -> str:
+    """The class of `error` and the first sentence of its message, if it has one."""
+    text = one_line(error, limit)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 @contextmanager
 def expected_error(*kinds: type[BaseException]) -> Iterator[None]:
     """Run a block that must raise one of `kinds`, and print the error's name and first sentence.
@@ -31,7 +37,7 @@ def expected_error(*kinds: type[BaseException]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        print(f"{type(error).__name__}: {one_line(error)}")
+        print(in_words(error))
     else:
         names = " or ".join(kind.__name__ for kind in kinds)
         raise AssertionError(f"this block was expected to raise {names}, but it ran without an error")
@@ -48,16 +54,17 @@ def expected_warning(kind: type[Warning] = UserWarning) -> Iterator[None]:
         raise TypeError("expected_warning needs the warning's class; write for example expected_warning(UserWarning)")
     before = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
+    caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
     finally:
         torch.set_warn_always(before)
-    fitting = [entry for entry in caught if issubclass(entry.category, kind)]
-    for entry in caught:
-        if entry not in fitting:
-            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+        fitting = [entry for entry in caught if issubclass(entry.category, kind)]
+        for entry in caught:
+            if entry not in fitting:
+                warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
     if not fitting:
         raise AssertionError(f"this block was expected to give a {kind.__name__}, but it gave none")
-    print(f"{fitting[0].category.__name__}: {one_line(fitting[0].message)}")
+    print(in_words(fitting[0].message))

@@ -2,7 +2,8 @@
 
 from html import escape
 
-_guesses: dict[str, str] = {}  # by question, so that a cell run again keeps what the reader had chosen
+# by question and options, so that a cell run again keeps what the reader had chosen
+_guesses: dict[tuple[str, ...], str] = {}
 NO_GUESS = "no guess yet"
 
 
@@ -13,16 +14,17 @@ class Prediction:
         self.question = question
         self.options = options
         self._default = default
+        self._key = (question, *(options or ()))
         self._control = None
 
     @property
     def guess(self) -> str:
         """What the reader has chosen, else the default."""
-        return _guesses.get(self.question) or self._default
+        return _guesses.get(self._key) or self._default
 
     @guess.setter
     def guess(self, value: str) -> None:
-        _guesses[self.question] = str(value)
+        _guesses[self._key] = "" if value is None else str(value)
 
     def reveal(self, truth: object) -> "Reveal":
         """The guess beside `truth`. A choice is right when it reads the same as `truth`; free text is shown only."""
@@ -46,9 +48,10 @@ class Prediction:
         import ipywidgets
 
         if self._control is None:
-            question = ipywidgets.HTML(f"<b>Predict:</b> {escape(self.question)}")
+            words = f"<b>Predict:</b> {escape(self.question)} <small>Then run the next cell.</small>"
+            question = ipywidgets.HTML(words)
             if self.options is None:
-                field = ipywidgets.Text(placeholder="your guess", value=_guesses.get(self.question, ""))
+                field = ipywidgets.Text(placeholder="your guess", value=_guesses.get(self._key, ""))
             else:
                 chosen = self.guess if self.guess in self.options else None
                 field = ipywidgets.RadioButtons(options=self.options, value=chosen, layout={"width": "max-content"})

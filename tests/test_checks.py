@@ -150,3 +150,22 @@ def test_the_summary_counts_what_was_solved():
     assert (states["1.9"], states["1.12"], states["1.1"]) == ("right", "wrong", "open")
     assert "✓ 1.9 The chain rule by hand" in repr(week1.summary())
     assert "1 of " in week1.summary()._repr_html_()
+
+
+def test_what_a_learner_does_to_the_session_is_undone_and_never_raises(doubling):
+    def leave(x):
+        raise SystemExit(3)
+
+    def rule(x):
+        torch.set_default_dtype(torch.float64)
+        return 2 * x
+
+    assert doubling(leave).status == "wrong"
+    assert doubling(rule).status == "right"
+    assert torch.get_default_dtype() == torch.float32
+    assert doubling(function=lambda x: 2 * x).status == "right"
+
+
+def test_a_missing_return_is_told_from_a_gap(doubling):
+    assert doubling(...).message == "not attempted yet"
+    assert "its return is missing" in doubling(lambda x: None).message

@@ -511,3 +511,11 @@ def test_logistic_regression_says_whether_99_per_cent_is_passed():
     assert "passed 99 % at iteration 380" in words(explorer) and "accuracy 100 %" in words(explorer)
     explorer.controls["bias"].value = 20
     assert "99 % not passed after 1000 iterations" in words(explorer) and "not passed" in explorer.words.value
+
+
+def test_a_control_moved_after_closing_does_nothing():
+    explorer = explore.graph()
+    slider = explorer.controls["w"]
+    explorer.close()
+    slider.value = slider.options[0] if not isinstance(slider.options[0], tuple) else slider.options[0][1]
+    assert explorer._widgets is None

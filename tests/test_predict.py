@@ -133,3 +133,10 @@ def test_bad_input_gives_one_clear_line(arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
         predict(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_the_same_question_with_other_options_has_a_guess_of_its_own():
+    first = predict("The same words?", ["a", "b"])
+    first.guess = "a"
+    assert predict("The same words?", ["a", "b"]).guess == "a"
+    assert predict("The same words?", ["c", "d"]).guess == NO_GUESS

@@ -1,6 +1,7 @@
 """Numbers print the same everywhere."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -43,3 +44,12 @@ def test_the_value_given_stays_as_it_is():
     values = {"a": [1.23456], "b": torch.tensor([1.23456])}
     rounded(values)
     assert values["a"] == [1.23456] and values["b"].item() == pytest.approx(1.23456)
+
+
+def test_named_tuples_and_arrays():
+    class Point(NamedTuple):
+        x: float
+        y: float
+
+    assert rounded(Point(0.12345, 2.0)) == Point(0.123, 2.0)
+    assert rounded(np.array([0.12345, -0.00001])) == [0.123, 0.0]

@@ -191,6 +191,8 @@ def find_sources(names: list[str]) -> list[Path]:
 
 def main(names: list[str]) -> int:
     """Build the notebooks that `find_sources` finds; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a console without "…" prints ? for it
     try:
         sources = find_sources(names)
     except ValueError as error:

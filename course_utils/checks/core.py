@@ -16,7 +16,7 @@ from html import escape
 import numpy as np
 import torch
 
-from course_utils.errors import one_line
+from course_utils.errors import in_words
 
 OPEN, WRONG, RIGHT = "open", "wrong", "right"
 MARKS = {OPEN: "○", WRONG: "✗", RIGHT: "✓"}
@@ -96,8 +96,8 @@ def exercise(number: str, title: str) -> Callable:
         _titles[number] = title
 
         @functools.wraps(judge)
-        def check(*answers: object) -> Result:
-            status, message = _judged(judge, answers)
+        def check(*answers: object, **named: object) -> Result:
+            status, message = _judged(judge, (*answers, *named.values()))
             _states[number] = status
             return Result(number, status, message)
 
@@ -115,37 +115,39 @@ def _judged(judge: Callable[..., str], answers: tuple[object, ...]) -> tuple[str
             for answer in answers:
                 attempted(answer)
             return RIGHT, judge(*answers)
-    except NotAttempted:
-        return OPEN, "not attempted yet"
+    except NotAttempted as still_open:
+        return OPEN, str(still_open)
     except Mistake as mistake:
         return WRONG, " ".join(str(mistake).split())
-    except Exception as error:  # an object we did not foresee: the learner gets a line, not our stack trace
-        return WRONG, f"the answer could not be read ({_in_words(error)}); compare its type with what is asked"
+    except (Exception, SystemExit) as error:  # an object we did not foresee: a line, not our stack trace
+        return WRONG, f"the answer could not be read ({in_words(error, 120)}); compare its type with what is asked"
 
 
 @contextmanager
 def nothing_changed() -> Iterator[None]:
-    """Give back, at the end, the random states and the gradient mode that were there at the beginning."""
+    """Give back, at the end, the random states, gradient mode and default dtype that were there at the beginning."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    grad_mode = torch.is_grad_enabled()
+    grad_mode, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     cards = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
+        torch.set_default_dtype(torch.float32)  # what the tasks are written for
         with torch.random.fork_rng(devices=cards), torch.enable_grad():
             yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.set_grad_enabled(grad_mode)
+        torch.set_default_dtype(dtype)
 
 
 def attempted(answer: object) -> None:
     """Raise NotAttempted when `answer` is `...` or None, or is a tuple, list or dict that holds only these."""
     if answer is None or answer is ...:
-        raise NotAttempted
+        raise NotAttempted("not attempted yet")
     if isinstance(answer, dict):
         answer = list(answer.values())
     if isinstance(answer, (tuple, list)) and answer and all(entry is None or entry is ... for entry in answer):
-        raise NotAttempted
+        raise NotAttempted("not attempted yet")
 
 
 def call(function: object, *arguments: object) -> object:
@@ -155,7 +157,7 @@ def call(function: object, *arguments: object) -> object:
     name = getattr(function, "__name__", "your function")
     try:
         returned = function(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         code = getattr(function, "__code__", None)
         lines = [
             frame.lineno
@@ -164,14 +166,11 @@ def call(function: object, *arguments: object) -> object:
         ]
         # counted from the line with `def`, which a reader finds in any cell
         place = f"line {lines[-1] - code.co_firstlineno + 1} of {name}" if lines else name
-        raise Mistake(f"your function stopped in {place} with {_in_words(error)}") from None
+        raise Mistake(f"your function stopped in {place} with {in_words(error, 120)}") from None
+    if returned is None:
+        raise NotAttempted("not attempted yet (or its return is missing)")
     attempted(returned)
     return returned
-
-
-def _in_words(error: BaseException) -> str:
-    text = one_line(error, 120)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def a_kind(value: object) -> str:

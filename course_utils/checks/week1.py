@@ -94,8 +94,9 @@ def same_memory(function: object) -> str:
 def normal_modes(function: object) -> str:
     count = 4000
     means, stds = torch.linspace(50.0, 90.0, count), torch.linspace(5.0, 9.0, count)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     draws = call(function, means, stds)
+    draws = list(draws) if isinstance(draws, torch.Tensor) and draws.ndim else draws
     expect_type(draws, (tuple, list), "what four_modes() returns")
     if len(draws) != 4:
         raise Mistake(f"four_modes should return four tensors, but it returned {len(draws)}")
@@ -117,7 +118,7 @@ def normal_modes(function: object) -> str:
 
 @exercise("1.6", "Standardise a table")
 def standardise(function: object) -> str:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     table = torch.rand(5, 3) * torch.tensor([1.0, 10.0, 100.0]) + torch.tensor([0.0, 50.0, -7.0])
     answer = call(function, table.clone())
     expect_tensor(answer, "standardise(table)", dtype=torch.float32, shape=(5, 3))
@@ -162,19 +163,20 @@ def linear_fit(function: object) -> str:
         raise Mistake("the loop never came below the threshold; are both gradients emptied after each update?")
     if _half_squared(x, y, w, b) >= enough:
         raise Mistake(f"it stopped with a loss of {_half_squared(x, y, w, b):.3f}, not below {enough:.3f}")
-    before, here, after = (_descent(x, y, 0.05, max(0, int(updates) + shift)) for shift in (-1, 0, 1))
-    away = [math.dist((w, b), place) for place in (before, here, after)]
+    if updates != int(updates):
+        raise Mistake(f"the third value is a count of updates, but it is {updates:.4g}")
+    away = [math.dist((w, b), _descent(x, y, 0.05, int(updates) + shift)) for shift in (-1, 0, 1)]
     if min(away) > 1e-3:
         raise Mistake(
             f"w and b are not those after {updates:.0f} steps of lr times the slope: are both gradients emptied after "
             "each update?"
         )
     if away[1] > min(away):
-        one_off = "more" if away[0] < away[2] else "fewer"
-        raise Mistake(f"the number of updates is one {one_off} than w and b have seen; count those that were made")
+        raise Mistake(f"you count {updates:.0f} updates, but w and b have seen one more or one less")
+    # near the end a step lowers the loss by 2e-4: rounding stays far below the margin
+    if _half_squared(x, y, *_descent(x, y, 0.05, int(updates) - 1)) < enough - 5e-5:
+        raise Mistake(f"after {updates - 1:.0f} updates the loss was below enough already; check before every update")
     wanted = _updates_needed(x, y, 0.05, enough)
-    if abs(updates - wanted) > 2:  # rounding in float32 may shift the last step
-        raise Mistake(f"it made {updates:.0f} updates where {wanted} are enough; check in every iteration")
     return f"slope {w:.2f} after {wanted} updates: the last hundredths of the loss cost most of the work"
 
 
@@ -208,6 +210,8 @@ def _step(x: torch.Tensor, y: torch.Tensor, lr: float, w: float, b: float) -> tu
 def _number(value: object, name: str) -> float:
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         return value.item()
+    if isinstance(value, (np.generic, np.ndarray)) and value.size == 1:
+        return value.item()
     expect_type(value, (int, float), name)
     return value
 
@@ -216,7 +220,13 @@ def _number(value: object, name: str) -> float:
 def graph_size(function: object) -> str:
     w, x = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
     diamond = (x + w) * (w + 1)
-    cases = [(torch.sin(x), (2, 1), "sin(x)"), (diamond, (5, 5), "(x + w) * (w + 1)"), (x * x, (2, 2), "x * x")]
+    shared = x + w
+    cases = [
+        (torch.sin(x), (2, 1), "sin(x)"),
+        (diamond, (5, 5), "(x + w) * (w + 1)"),
+        (x * x, (2, 2), "x * x"),
+        (shared * shared, (4, 4), "s * s with s = x + w"),
+    ]
     for result, (nodes, edges), text in cases:
         answer = call(function, result)
         expect_type(answer, (tuple, list), "what graph_size() returns")
@@ -224,12 +234,16 @@ def graph_size(function: object) -> str:
             raise Mistake("graph_size should return two numbers: nodes and edges")
         attempted(answer)
         got_nodes, got_edges = (_number(entry, name) for entry, name in zip(answer, ("nodes", "edges"), strict=True))
+        if (got_edges, got_nodes) == (nodes, edges) and nodes != edges:
+            raise Mistake("the order is (nodes, edges), yours is the other way round")
         if got_nodes > nodes:
             raise Mistake(
                 f"{text} has {nodes} nodes, you count {got_nodes}: one that two paths reach is still one node"
             )
         if got_nodes < nodes:
-            raise Mistake(f"{text} has {nodes} nodes, you count {got_nodes}: the leaves' AccumulateGrad count too")
+            raise Mistake(
+                f"{text} has {nodes} nodes, you count {got_nodes}: AccumulateGrad counts too, names may repeat"
+            )
         if got_edges > edges:
             raise Mistake(f"{text} has {edges} edges, you count {got_edges}: an entry None is a constant and no edge")
         if got_edges < edges:
@@ -300,19 +314,18 @@ def newton_step(function: object) -> str:
 
 @exercise("1.12", "Classify without the sigmoid")
 def classify(function: object) -> str:
-    torch.manual_seed(0)
-    w, b = torch.tensor([1.5]), torch.tensor([0.3])
-    x = torch.randn(50, 1, dtype=torch.float32)
-    answer = call(function, w.clone(), b.clone(), x.clone())
-    expect_tensor(answer, "classify(w, b, x)", dtype=torch.float32, shape=(50, 1))
-    z = w * x + b
-    if torch.equal(answer, (z >= 0.5).float()):
-        raise Mistake("0.5 is the border of the probability; for w*x + b itself the border is another number")
-    if torch.equal(answer, (torch.sigmoid(z) > 0).float()):
-        raise Mistake("everything is class 1: a sigmoid is never below 0")
-    expect_close(
-        answer, torch.sigmoid(z).ge(0.5).float(), "classify(w, b, x)", "sigmoid(z) >= 0.5 is the standard to meet"
-    )
+    torch.default_generator.manual_seed(0)
+    b, x = torch.tensor([0.3]), torch.randn(50, 1)
+    for w in (torch.tensor([1.5]), torch.tensor([-1.5])):
+        answer = call(function, w.clone(), b.clone(), x.clone())
+        expect_tensor(answer, "classify(w, b, x)", dtype=torch.float32, shape=(50, 1))
+        z = w * x + b
+        if torch.equal(answer, (z >= 0.5).float()):
+            raise Mistake("0.5 is the border of the probability; for w*x + b itself the border is another number")
+        if torch.equal(answer, (torch.sigmoid(z) > 0).float()):
+            raise Mistake("everything is class 1: a sigmoid is never below 0")
+        why = "sigmoid(z) >= 0.5 is the standard to meet" if w > 0 else "try a negative w: the inequality turns round"
+        expect_close(answer, torch.sigmoid(z).ge(0.5).float(), "classify(w, b, x)", why)
     for shape in ((), (2, 3, 4)):
         expect_tensor(call(function, w[0], b[0], torch.rand(shape)), "classify(w, b, x)", shape=shape)
     just_below = torch.tensor([-1e-9])
@@ -339,7 +352,7 @@ def mean_value(function: object) -> str:
             raise Mistake(
                 f"accuracy_for({mean:g}) is {accuracy:.3f}, but about {best:.3f} is possible: return the last accuracy"
             )
-    return "at 1 the clouds overlap, and about 92 % is all that anybody can reach; at 5 the first check says 100 %"
+    return "at 1 the clouds overlap, and about 92 % is all that anybody can reach; at 5 the starting weights will do"
 
 
 @exercise("1.14", "Make the bias harmless")
@@ -352,8 +365,10 @@ def bias(function: object) -> str:
     for shift in ([10.0, 10.0], [30.0, -10.0]):
         points = call(function, clouds + torch.tensor(shift))
         expect_tensor(points, "prepare(points)", dtype=torch.float32, shape=(200, 2))
-        if points.std(dim=0).max() < 0.5 or points.std(dim=0).max() > 5:
-            raise Mistake("the clouds have changed their size; move them, do not rescale them")
+        if (points - clouds).std(dim=0).max() > 1e-3:
+            raise Mistake(
+                "the points did not all move by the same amount; move the clouds together, do not rescale them"
+            )
         needed = _iterations_to_98(points, labels)
         if needed > 3 * reference + 20:
             raise Mistake(
@@ -401,10 +416,11 @@ def _trained(function: object, x: torch.Tensor, y: torch.Tensor) -> tuple[float,
     if len(answer) != 3:
         raise Mistake("train should still return w, b and the list of losses")
     w, b = _number(answer[0], "w"), _number(answer[1], "b")
-    expect_type(answer[2], list, "the losses")
-    if len(answer[2]) < 10:
+    losses = answer[2].tolist() if isinstance(answer[2], torch.Tensor) else answer[2]
+    expect_type(losses, (list, tuple), "the losses")
+    if len(losses) < 10:
         raise Mistake("train should still return the loss of every iteration, at least ten")
-    return w, b, answer[2]
+    return w, b, [_number(loss, "a loss") for loss in losses]
 
 
 def _rates(losses: list[float], x: torch.Tensor, y: torch.Tensor) -> list[float]:
@@ -472,4 +488,6 @@ def bug_1_3(function: object) -> str:
             f"it learns, but the last accuracy says {float(accuracies[-1]):.2f} where {truth:.2f} of the points are "
             "right: cut the probability at 0.5"
         )
+    if abs(_number(accuracies[0], "the first accuracy") - 0.5) > 0.05:
+        raise Mistake("with all weights zero half of the points are right, but the first accuracy is another number")
     return "measure on p.detach(), and never write through .data: autograd cannot see it, so it cannot warn you"

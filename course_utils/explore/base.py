@@ -223,7 +223,7 @@ class Explorer:
         return self._widgets
 
     def _moved(self, _: object) -> None:
-        if self._adjusting:
+        if self._adjusting or self._widgets is None:  # closed: its controls are of no use any more
             return
         controls = self._built()["controls"]
         settings = {name: control.value for name, control in controls.items()}

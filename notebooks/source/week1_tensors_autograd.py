@@ -73,7 +73,7 @@ else:
         torch.cuda.get_device_name(0)
 
 # %% [markdown]
-# The way out is to name the **device** (设备) once and to move everything to it with `.to(device)`. A tensor that has to move comes back as a new tensor; a module moves its parameters and comes back itself. The setup cell chose `device` for this notebook in the same way; below it is written out.
+# The way out is to name the **device** (设备) once and to move everything to it with `.to(device)`. A tensor that has to move comes back as a new tensor; a module, here the layer `nn.Linear`, moves the weights that it holds and comes back itself. The setup cell chose `device` for this notebook in the same way; below it is written out.
 
 # %% covers=["w1-device"]
 chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -137,7 +137,7 @@ for word, tensor in [
     print(f"{word:6} ndim {tensor.ndim}, shape {tuple(tensor.shape)}, {tensor.numel()} numbers")
 
 # %% [markdown]
-# A real photograph is such a tensor. A file has height, width, channel; `permute` puts the channel in front, as torch wants it. A channel by itself is a matrix, drawn in grey.
+# A real photograph is such a tensor. (`.item()` takes the number out of a tensor that holds just one.) A file has height, width, channel; `permute` puts the channel in front, as torch wants it. A channel by itself is a matrix, drawn in grey.
 
 # %% covers=["w1-tensor-concept", "w1-attr-dtype"]
 cat = torch.from_numpy(np.array(data.photo("cat"))).permute(2, 0, 1)
@@ -149,7 +149,7 @@ grids.show_grid(
 )
 
 # %% [markdown]
-# Networks eat many images at once, so one more dimension comes in front: the batch. The order (batch, channel, height, width) is the convention of the whole field; learn it once.
+# Networks eat many images at once, so one more dimension comes in front: the batch. The order (batch, channel, height, width) is PyTorch's convention; learn it once.
 
 # %% covers=["w1-attr-shape"]
 batch = torch.zeros(64, 3, 224, 224)
@@ -192,7 +192,7 @@ check.tensor_family(my_scalar, my_vector, my_matrix, my_image)
 # %% [markdown]
 # ### What a tensor carries
 #
-# Beside its numbers a tensor carries eight attributes. Four describe the data; the other four belong to autograd: here they are only shown, lesson 1.4 explains them.
+# Beside its numbers a tensor carries attributes. Of these eight, four describe the data; the other four belong to autograd: here they are only shown, lesson 1.4 explains them.
 #
 # | attribute | Chinese | says |
 # |---|---|---|
@@ -230,7 +230,7 @@ with expected_error(RuntimeError):
     torch.tensor([1], requires_grad=True)
 
 # %% [markdown]
-# > **Then and now.** Old programs wrap every tensor in a `Variable`. It was merged into the tensor in PyTorch 0.4: the name still exists, does nothing, and its old switch `volatile` only warns. This course never uses it again.
+# > **Then and now.** Old programs wrap every tensor in a `Variable`. It was merged into the tensor in PyTorch 0.4: the name still exists, does nothing, and its old switch `volatile` only warns (`expected_warning` shows it in one line). This course never uses it again.
 
 # %% covers=["w1-variable-merged", "w1-ex-variable"] tags=["then-and-now"]
 from torch.autograd import Variable
@@ -247,36 +247,6 @@ with expected_warning(UserWarning):
 with expected_warning(UserWarning):
     torch.set_default_tensor_type(torch.FloatTensor)
 print(torch.ones(1).type(), "is", torch.ones(1).dtype, "on the", torch.ones(1).device.type)
-
-# %% [markdown]
-# ### `.data`, the back door
-#
-# `.data` gives the values without autograd noticing. The old course read and wrote through it. Here is why we don't: `y = w·w` was recorded at w = 1, where the slope is 2. Then somebody changes `w` through the back door.
-
-# %% covers=["w1-attr-data"]
-question = predict(
-    "w = 1, y = w*w, then w.data.add_(1), then y.backward(). What is w.grad?",
-    ["2.0", "4.0", "an error"],
-)
-question
-
-# %% covers=["w1-attr-data"]
-w = torch.tensor(1.0, requires_grad=True)
-y = w * w
-w.data.add_(1)
-y.backward()
-question.reveal(w.grad.item())
-
-# %% [markdown]
-# Neither an error nor the slope of what was computed: y is still 1, but the gradient was taken at w = 2. The same write inside `torch.no_grad()` is counted by autograd's version counter, and the mistake becomes loud. So: read with `.detach()`, write under `torch.no_grad()`, leave `.data` alone.
-
-# %% covers=["w1-attr-data"]
-w = torch.tensor(1.0, requires_grad=True)
-y = w * w
-with torch.no_grad():
-    w.add_(1)
-with expected_error(RuntimeError):
-    y.backward()
 
 
 # %% [markdown] covers=["w1-ex-variable"]
@@ -424,7 +394,7 @@ with expected_error(RuntimeError):
 question.reveal(torch.full((3, 3), 1).dtype)
 
 # %% [markdown]
-# > **Then and now.** Before 1.5 this gave `float32`. Today the value decides, and old code fails later, where such a tensor meets float weights in a matrix product.
+# > **Then and now.** In the versions of the old course this gave `float32`. Today the value decides, and old code fails later, where such a tensor meets float weights in a matrix product (`@`).
 #
 # > **Myth.** The old course calls the argument `full_value`. It is `fill_value`.
 
@@ -981,18 +951,16 @@ y = 2 * x + 5 + torch.randn(20, 1)
 w, b, lr = torch.randn(1, requires_grad=True), torch.zeros(1, requires_grad=True), 0.05
 for iteration in range(1000):
     loss = (0.5 * (y - (w * x + b)) ** 2).mean()
+    if iteration % 20 == 0:
+        print(f"iteration {iteration:3} loss {loss.item():.3f} w {w.item():.2f} b {b.item():.2f}")
+        if loss.item() < 1:
+            break
     loss.backward()
     with torch.no_grad():
         w -= lr * w.grad
         b -= lr * b.grad
     w.grad.zero_()
     b.grad.zero_()
-    if iteration % 20 == 0:
-        print(
-            f"iteration {iteration:3}  loss {loss.item():6.3f}  w {w.item():.2f}  b {b.item():.2f}"
-        )
-        if loss.item() < 1:
-            break
 
 # %% [markdown]
 # After 80 iterations the loss is below 1, but the line is not there yet: w falls slowly while b rises slowly. The loss is a long valley, steep across and nearly flat along, and the two creep along its floor together. More iterations bring them to the least-squares line:
@@ -1037,10 +1005,11 @@ def losses_with(lr, iterations=40):
     for _ in range(iterations):
         loss = (0.5 * (y - (w * x + b)) ** 2).mean()
         losses.append(loss.item())
-        grad_w, grad_b = torch.autograd.grad(loss, [w, b])
+        loss.backward()
         with torch.no_grad():
-            w -= lr * grad_w
-            b -= lr * grad_b
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad, b.grad = None, None
     return losses
 
 
@@ -1060,7 +1029,7 @@ print("lr 0.05 ends at", rounded(losses_with(0.05, iterations=1000)[-1]))
 question.reveal("nan" if math.isnan(final) else "small")
 
 # %% [markdown]
-# Why is 0.05 fine and 0.1 fatal? In a valley of curvature $\lambda$ one step multiplies the distance to the bottom by $1 - \text{lr}\cdot\lambda$. It shrinks only while $\text{lr} < 2/\lambda$. This loss is a bowl over the plane of w and b; its curvatures along the two axes of the bowl are the eigenvalues of the 2×2 matrix of its second derivatives:
+# Why is 0.05 fine and 0.1 fatal? In a steep valley a long step lands on the other side, higher than before. The more the walls bend (the curvature $\lambda$), the shorter the step must be: it multiplies the distance to the bottom by $1 - \text{lr}\cdot\lambda$, which shrinks only while $\text{lr} < 2/\lambda$. This loss is a bowl over the plane of w and b; its two curvatures are the eigenvalues of the 2×2 matrix of its second derivatives:
 
 # %% tags=["proof"]
 torch.manual_seed(10)
@@ -1174,7 +1143,7 @@ check.bug_1_1(train)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Once repaired, lr 0.1 diverges honestly: the bug had worked like a strange kind of momentum. Try lr 0.05.
+# Once repaired, lr 0.1 diverges honestly. Try lr 0.05.
 # </details>
 # <details><summary>Solution</summary>
 #
@@ -1202,7 +1171,7 @@ check.bug_1_1(train)
 # </details>
 
 # %% [markdown]
-# The same in numbers. Look at the second row too: with the gradients emptied, 0.1 explodes, as the limit says; accumulated, it stops below 1 by luck, at a wrong line; 0.05 learns.
+# The same in numbers. Accumulated, the loop swings past the valley floor and stops at the one moment when the loss happens to be below 1. Emptied, 0.1 explodes, as the limit says, and 0.05 falls steadily, though slowly.
 
 # %% covers=["w1-err-linreg-no-zero"]
 def fitted(lr, empty_gradients, iterations=1000):
@@ -1212,14 +1181,14 @@ def fitted(lr, empty_gradients, iterations=1000):
     w, b = torch.randn(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     for iteration in range(iterations):
         loss = (0.5 * (y - (w * x + b)) ** 2).mean()
+        if iteration % 20 == 0 and loss.item() < 1:
+            break
         loss.backward()
         with torch.no_grad():
             w -= lr * w.grad
             b -= lr * b.grad
         if empty_gradients:
             w.grad, b.grad = None, None
-        if iteration % 20 == 0 and loss.item() < 1:
-            break
     return (
         f"stops at {iteration:3}, loss {loss.item():5.3f}, w {w.item():4.2f}, b {b.item():4.2f}"
     )
@@ -1579,7 +1548,7 @@ for round_number in range(3):
 #
 # ### A result with several numbers
 #
-# A gradient is a slope of **one** number. For a vector say how much each entry counts: $\nabla_w \sum_i v_i y_i$, with `gradient=v` (多梯度权值). Here $y_0 = (x+w)(w+1)$ and $y_1 = (x+w)+(w+1)$, with slopes 5 and 2.
+# `backward()` needs one number. For a vector say how much each entry counts: with `gradient=v` (多梯度权值) it differentiates $v_0y_0 + v_1y_1$. Here $y_0 = (x+w)(w+1)$ and $y_1 = (x+w)+(w+1)$ have the slopes 5 and 2, and v is (1, 2).
 
 # %% covers=["w1-grad-tensors"] tags=["proof"]
 w, x = torch.tensor([1.0], requires_grad=True), torch.tensor([2.0], requires_grad=True)
@@ -1654,6 +1623,36 @@ with expected_error(RuntimeError):
 with torch.no_grad():
     w.add_(1)
 print("tracked leaf under no_grad:", w)
+
+# %% [markdown]
+# ### `.data`, the back door
+#
+# `.data` gives the values without autograd noticing. The old course read and wrote through it. Here is why we don't: `y = w·w` was recorded at w = 1, where the slope is 2. Then somebody changes `w` through the back door.
+
+# %% covers=["w1-attr-data"]
+question = predict(
+    "w = 1, y = w*w, then w.data.add_(1), then y.backward(). What is w.grad?",
+    ["2.0", "4.0", "an error"],
+)
+question
+
+# %% covers=["w1-attr-data"]
+w = torch.tensor(1.0, requires_grad=True)
+y = w * w
+w.data.add_(1)
+y.backward()
+question.reveal(w.grad.item())
+
+# %% [markdown]
+# Neither an error nor the slope of what was computed. Autograd had kept w itself for the slope 2w, not a copy; `.data` changed it unnoticed, and 2w became 4. The same write inside `torch.no_grad()` is counted, and the mistake becomes loud. So: read with `.detach()`, write under `torch.no_grad()`, leave `.data` alone.
+
+# %% covers=["w1-attr-data"]
+w = torch.tensor(1.0, requires_grad=True)
+y = w * w
+with torch.no_grad():
+    w.add_(1)
+with expected_error(RuntimeError):
+    y.backward()
 
 
 # %% [markdown]

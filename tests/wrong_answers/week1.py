@@ -134,8 +134,9 @@ WRONG = {
         (fit(sign="+"), "nan"),
         (fit(after="w.grad.zero_()"), "are both gradients emptied"),
         (fit(stop="updates == 10"), "it stopped with a loss"),
-        (fit(stop="updates % 20 == 0 and loss.item() < enough"), "check in every iteration"),
-        (fit(returned="w.item(), b.item(), updates + 1"), "one more than"),
+        (fit(stop="updates % 20 == 0 and loss.item() < enough"), "was below enough already"),
+        (fit(returned="w.item(), b.item(), updates + 1"), "one more or one less"),
+        (fit(returned="w.item(), b.item(), loss.item()"), "is a count"),
         (fit(returned="w.item(), b.item()"), "it returned 2 things"),
     ],
     "1.8": [
@@ -147,7 +148,7 @@ WRONG = {
         ),
         (
             "def graph_size(y):\n    return len(y.grad_fn.next_functions), len(y.grad_fn.next_functions)",
-            "AccumulateGrad count too",
+            "AccumulateGrad counts too",
         ),
         (
             "def graph_size(y):\n    nodes, edges, waiting = set(), 0, [y.grad_fn]\n    while waiting:\n        node = waiting.pop()\n"
@@ -155,6 +156,7 @@ WRONG = {
             "        waiting += [other for other, _ in node.next_functions if other is not None]\n    return len(nodes), edges",
             "no edge",
         ),
+        ("def graph_size(y):\n    return 1, 2", "the other way round"),
         ("def graph_size(y):\n    return 5", "should be a tuple or list"),
     ],
     "1.9": [
@@ -192,6 +194,7 @@ WRONG = {
         ("def classify(w, b, x):\n    return (torch.sigmoid(w * x + b) > 0).float()", "everything is class 1"),
         ("def classify(w, b, x):\n    return (torch.sigmoid(w * x + b) >= 0.5).float()", "the sigmoid rounds it"),
         ("def classify(w, b, x):\n    return (w * x + b > 0).float()", "use >="),
+        ("def classify(w, b, x):\n    return (x >= -b / w).float()", "a negative w"),
         ("def classify(w, b, x):\n    return w * x + b >= 0", "torch.bool"),
     ],
     "1.13": [
@@ -214,7 +217,7 @@ WRONG = {
             "def prepare(points):\n    return points - points.mean()",
             "with the bias (30, -10) our own training still takes",
         ),
-        ("def prepare(points):\n    return (points - points.mean(0)) * 10", "changed their size"),
+        ("def prepare(points):\n    return (points - points.mean(0)) * 10", "do not rescale"),
         ("def prepare(points):\n    return points.mean(0)", "has shape (2,)"),
     ],
     "bug 1.1": [
@@ -234,6 +237,7 @@ WRONG = {
     ],
     "bug 1.3": [
         (CLOUD_LOOP.format(measure="pass"), "accuracy of every iteration"),
+        (CLOUD_LOOP.format(measure="accuracies.append(1.0)"), "with all weights zero"),
         (
             CLOUD_LOOP.format(measure="accuracies.append((p.detach() == labels).float().mean().item())"),
             "cut the probability",
