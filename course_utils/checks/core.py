@@ -16,6 +16,7 @@ from html import escape
 import numpy as np
 import torch
 
+from course_utils._arguments import kind
 from course_utils.errors import in_words
 
 OPEN, WRONG, RIGHT = "open", "wrong", "right"
@@ -153,7 +154,7 @@ def attempted(answer: object) -> None:
 def call(function: object, *arguments: object) -> object:
     """What the learner's `function` returns for `arguments`; its own error becomes a Mistake of one line."""
     if not callable(function):
-        raise Mistake(f"this check takes your function itself, but it got {a_kind(function)}; pass it without ()")
+        raise Mistake(f"this check takes your function itself, but it got {kind(function)}; pass it without ()")
     name = getattr(function, "__name__", "your function")
     try:
         returned = function(*arguments)
@@ -173,21 +174,13 @@ def call(function: object, *arguments: object) -> object:
     return returned
 
 
-def a_kind(value: object) -> str:
-    """`value`'s type with its article: "a list", "an int"."""
-    return _with_article(type(value).__name__)
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
-
-
-def expect_type(value: object, kind: type | tuple[type, ...], name: str) -> None:
-    """Raise Mistake unless `value` is a `kind`."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float, (int, float))):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        wanted = " or ".join(entry.__name__ for entry in kinds)
-        raise Mistake(f"{name} should be {_with_article(wanted)}, but it is {a_kind(value)}")
+def expect_type(value: object, wanted: type | tuple[type, ...], name: str) -> None:
+    """Raise Mistake unless `value` is a `wanted`; a bool is no number."""
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted in (int, float, (int, float))):
+        types = wanted if isinstance(wanted, tuple) else (wanted,)
+        names = " or ".join(entry.__name__ for entry in types)
+        article = "an" if names[0].lower() in "aeiou" else "a"
+        raise Mistake(f"{name} should be {article} {names}, but it is {kind(value)}")
 
 
 def expect_tensor(

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import torch
 
+from course_utils._arguments import kind
 from course_utils.checks import core
 from course_utils.checks.core import (
     Mistake,
-    a_kind,
     attempted,
     call,
     exercise,
@@ -77,7 +77,7 @@ def same_memory(function: object) -> str:
     def verdict(array: np.ndarray, tensor: torch.Tensor) -> bool:
         answer = call(function, array, tensor)
         if not isinstance(answer, (bool, np.bool_)):
-            raise Mistake(f"same_memory should return True or False, but it returned {a_kind(answer)}")
+            raise Mistake(f"same_memory should return True or False, but it returned {kind(answer)}")
         return bool(answer)
 
     array = np.arange(4.0)

@@ -915,7 +915,7 @@ check.standardise(standardise)
 # 2. choose the measure of error, here half the mean squared error (均方误差) $L = \frac{1}{m}\sum \frac12 (y_i - \hat y_i)^2$;
 # 3. follow the gradient downhill: $w \leftarrow w - \text{lr}\cdot\frac{\partial L}{\partial w}$ and $b \leftarrow b - \text{lr}\cdot\frac{\partial L}{\partial b}$.
 #
-# The data: twenty points around the line with slope 2 and height 5.
+# The data: twenty points around the line with slope 2 and height 5. (The small print under such a picture gives the mean squared error without the half.)
 
 # %% covers=["w1-linreg-concept"]
 torch.manual_seed(10)
@@ -1041,7 +1041,7 @@ assert losses_with(0.98 * limit, 2000)[-1] < 1 and not losses_with(1.02 * limit,
 print("curvatures", rounded(curvature, 2), " steps up to", rounded(limit, 4), "converge")
 
 # %% [markdown]
-# So 0.05 learns, 0.06 already explodes, and two per cent on either side of the limit decide. The other curvature, three hundred times smaller, is the flat floor of the valley along which b creeps.
+# So 0.05 learns, 0.06 already explodes, and two per cent on either side of the limit decide. The other, tiny curvature is the flat floor of the valley along which b creeps.
 
 # %% [markdown]
 # ### Explorer A line and its learning rate

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from found import WEEKS, name, syllabus
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course import WEEKS, name, syllabus
 from course_utils.authoring.structure import read, week_of
 
 

@@ -17,10 +17,10 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from found import NOTEBOOKS, wrong_answers
 from make_samples import GOOD
 from nbformat import NotebookNode
 
-from course import NOTEBOOKS, wrong_answers
 from course_utils.authoring.structure import Exercise, exercises, preparation, read, sections, solution, tags
 
 LEAST_WRONG = 2  # stored wrong answers an exercise

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from found import NOTEBOOKS, ROOT, name
 from make_samples import GOOD
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from offline import offline, way
-
-from course import NOTEBOOKS, ROOT, name
 
 RUNNER = Path(__file__).with_name("run_lessons.py")
 TIMEOUT = 1800  # seconds for a whole notebook

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import make_samples
 import pytest
+from found import NOTEBOOKS, name
 
-from course import NOTEBOOKS, name
 from course_utils.authoring import rules
 from course_utils.authoring.structure import read
 

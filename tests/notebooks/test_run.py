@@ -10,11 +10,10 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from found import NOTEBOOKS, ROOT, SANITIZE, WEEKS, name
 from make_samples import GOOD
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from offline import namespace, offline, way
-
-from course import NOTEBOOKS, ROOT, SANITIZE, WEEKS, name
 
 CELL_TIMEOUT, RUN_TIMEOUT = 120, 900  # seconds
 OTHER_FOLDER = "another folder 另一个"
