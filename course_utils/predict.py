@@ -2,6 +2,8 @@
 
 from html import escape
 
+from course_utils._widgets import close_all, close_earlier_run
+
 # by question and options, so that a cell run again keeps what the reader had chosen
 _guesses: dict[tuple[str, ...], str] = {}
 NO_GUESS = "no guess yet"
@@ -38,10 +40,14 @@ class Prediction:
         return f"? {self.question}{choices}"
 
     def _repr_mimebundle_(self, **_: object) -> dict:
-        bundle = {"text/plain": repr(self)}
-        bundle.update(self._widget()._repr_mimebundle_())
-        bundle["text/plain"] = repr(self)
-        return bundle
+        close_earlier_run(self)
+        return {**self._widget()._repr_mimebundle_(), "text/plain": repr(self)}
+
+    def close(self) -> None:
+        """Give back the buttons; the guess stays."""
+        if self._control is not None:
+            close_all([*self._control.children, self._control])
+        self._control = None
 
     def _widget(self) -> object:
         """The buttons, made when first shown: without a front end nothing of ipywidgets is needed."""

@@ -5,6 +5,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from course_utils._widgets import close_all, close_earlier_run
+
 SYLLABUS = Path(__file__).resolve().parent.parent / "notebooks" / "syllabus.yml"
 MOST_SHOWN = 12
 
@@ -97,12 +99,19 @@ class SearchBox:
         return f"index of {len(all_terms())} terms; {text!r} finds {len(find(text, week))}"
 
     def _repr_mimebundle_(self, **_: object) -> dict:
-        bundle = dict(self.controls["box"]._repr_mimebundle_())
+        close_earlier_run(self)
+        bundle = self.controls["box"]._repr_mimebundle_()
         return {**bundle, "text/plain": repr(self), "text/html": table(find(*self._start))}
+
+    def close(self) -> None:
+        """Give back the widgets."""
+        if self._controls is not None:
+            close_all([*self._controls.values()])
+        self._controls = None
 
     @property
     def controls(self) -> dict:
-        """The widgets by name: `text`, `week`, `found` and the `box` around them."""
+        """The widgets by name: `text`, `week` in a `row`, `found`, and the `box` around them."""
         if self._controls is None:
             import ipywidgets
 
@@ -117,8 +126,9 @@ class SearchBox:
 
             text.observe(search, names="value")
             week.observe(search, names="value")
-            box = ipywidgets.VBox([ipywidgets.HBox([text, week]), found])
-            self._controls = {"text": text, "week": week, "found": found, "box": box}
+            row = ipywidgets.HBox([text, week])
+            box = ipywidgets.VBox([row, found])
+            self._controls = {"text": text, "week": week, "found": found, "row": row, "box": box}
         return self._controls
 
 

@@ -180,7 +180,7 @@ def test_running_a_cell_again_closes_what_it_showed_before(monkeypatch):
         explorer._repr_mimebundle_()
         return explorer
 
-    monkeypatch.setattr(base, "_shown", {})
+    monkeypatch.setattr("course_utils._widgets._shown", {})
     first, beside, elsewhere = show("one", "1"), show("one", "1"), show("two", "2")
     alive = [explorer._widgets is not None for explorer in (first, beside, elsewhere)]
     assert alive == [True, True, True]

@@ -140,3 +140,19 @@ def test_the_same_question_with_other_options_has_a_guess_of_its_own():
     first.guess = "a"
     assert predict("The same words?", ["a", "b"]).guess == "a"
     assert predict("The same words?", ["c", "d"]).guess == NO_GUESS
+
+
+def test_a_cell_run_again_leaves_no_widgets_behind(monkeypatch):
+    from ipywidgets.widgets.widget import _instances
+
+    monkeypatch.setattr("course_utils._widgets._shown", {})
+
+    def show(run: str) -> int:
+        parent = {"metadata": {"cellId": "cell"}, "header": {"msg_id": run}}
+        shell = type("Shell", (), {"get_parent": lambda self: parent})()
+        monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+        predict("Which one?", ["a", "b"])._repr_mimebundle_()
+        return len(_instances)
+
+    counts = [show(str(run)) for run in range(4)]
+    assert counts[1:] == counts[:1] * 3

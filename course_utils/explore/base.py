@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from course_utils._widgets import close_all, close_earlier_run
 from course_utils.style import GREY, WIDEST, look
 
 Settings = dict[str, Any]
@@ -151,14 +152,11 @@ class Explorer:
     def close(self) -> None:
         """Give back widgets and figure; shown again, the explorer starts from its present settings."""
         if self._widgets is not None:
-            for widget in [*self._widgets.pop("parts"), *self._widgets.pop("controls").values()]:
-                for owned in (widget, widget.layout, getattr(widget, "style", None)):
-                    if owned is not None:  # ipywidgets keeps layout and style when it closes their widget
-                        owned.close()
+            close_all([*self._widgets.pop("parts"), *self._widgets.pop("controls").values()])
         self._widgets = self._stage = None
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        _close_earlier_run(self)
+        close_earlier_run(self)
         return {
             **self.widget._repr_mimebundle_(),
             "image/png": b64encode(self.strip()).decode("ascii"),
@@ -317,23 +315,3 @@ def _member(name: str, value: Any, values: tuple) -> Any:
         )
     shown = value if plain else f"an object of type {type(value).__name__}"
     raise ValueError(f"{name} = {shown!r} is not possible; choose from: {', '.join(map(repr, values))}")
-
-
-_shown: dict[str, tuple[str, list[Explorer]]] = {}
-
-
-def _close_earlier_run(explorer: Explorer) -> None:
-    """Close what the same cell showed when it was run before: ipywidgets itself would keep it for ever."""
-    from IPython import get_ipython
-
-    parent = getattr(get_ipython(), "get_parent", dict)() or {}
-    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
-    if cell is None:  # not in a notebook that names its cells
-        return
-    earlier_run, explorers = _shown.get(cell, (run, []))
-    if earlier_run != run:
-        for earlier in explorers:
-            if earlier is not explorer:
-                earlier.close()
-        explorers = []
-    _shown[cell] = (run, [*explorers, explorer])
