@@ -96,6 +96,13 @@ def interval(values: object, name: str) -> tuple[float, float]:
     return low, high
 
 
+def texts(**labels: object) -> None:
+    """Raise TypeError unless every label or title is a text."""
+    for name, label in labels.items():
+        if not isinstance(label, str):
+            raise TypeError(f"the {name} is {kind(label)}; a text is needed")
+
+
 def named(entries: object, function: str, content: str) -> dict:
     """`entries` when it is a dictionary with text labels, at most as many as there are line styles."""
     if not isinstance(entries, dict):

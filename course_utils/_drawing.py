@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 
-from ._arguments import kind
+from ._arguments import texts
 from .style import CourseFigure
 
 TITLE_CHARACTERS_PER_INCH = 11.5  # of the 11 pt title font; a longer title is broken into lines
@@ -54,8 +54,7 @@ def capital(text: str) -> str:
 
 def set_title(axes: Axes, title: str) -> None:
     """Write `title` above the left end of `axes`, in lines that are no longer than the figure is wide."""
-    if not isinstance(title, str):
-        raise TypeError(f"the title is {kind(title)}; a text is needed")
+    texts(title=title)
     axes.set_title(textwrap.fill(title, int(axes.figure.get_figwidth() * TITLE_CHARACTERS_PER_INCH)))
 
 

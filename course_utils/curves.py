@@ -39,6 +39,7 @@ def loss_curves(
     dictionary or list, more than seven curves, things that are no numbers, and values that are not positive
     when `log` is set.
     """
+    given.texts(x_label=x_label, y_label=y_label)
     series = {
         label: given.numbers(values, f"{label!r}")
         for label, values in given.named(losses, "loss_curves", "list of losses").items()
@@ -166,6 +167,7 @@ def function_plot(
     ValueError for an empty dictionary, a range that is none, results of another shape, and a function without
     one finite value.
     """
+    given.texts(x_label=x_label, y_label=y_label)
     low, high = given.interval(x_range, "x_range")
     given.whole(points, "points", least=2)
     curves = {}
@@ -207,6 +209,7 @@ def histograms(
 
     Raises TypeError or ValueError for an empty dictionary or tensor, and NaN or infinity.
     """
+    given.texts(x_label=x_label, y_label=y_label)
     given.whole(bins, "bins")
     entries = given.named(values, "histograms", "tensor").items()
     series = {label: given.finite_numbers(entry, f"{label!r}", shaped=True) for label, entry in entries}

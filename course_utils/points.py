@@ -23,6 +23,7 @@ def line_fit(
     The description gives each line's mean squared error. Raises TypeError or ValueError for x and y of
     different lengths, NaN or infinity, and lines that are not two finite numbers.
     """
+    given.texts(x_label=x_label, y_label=y_label)
     x, y = given.finite_numbers(x, "x"), given.finite_numbers(y, "y")
     given.same_length(x, y, "x", "y")
     sentences, drawing, axes = [], *figure("filled in below")
@@ -55,6 +56,7 @@ def boundary(
     Raises TypeError or ValueError for other shapes or labels, NaN, and weights (0, 0), which describe no
     line.
     """
+    given.texts(x_label=x_label, y_label=y_label)
     if not isinstance(points, (torch.Tensor, np.ndarray)) or points.ndim != 2 or points.shape[1] != 2:
         found = tuple(points.shape) if hasattr(points, "shape") else type(points).__name__
         raise ValueError(f"points is {found}; a tensor of shape (N, 2) is needed, one row for each point")

@@ -453,3 +453,9 @@ def test_bad_input_gives_one_clear_line(case):
     assert "\n" not in message and len(message) < 200
     for part in words:
         assert part in message
+
+
+@pytest.mark.parametrize("label", ["x_label", "y_label", "title"])
+def test_a_label_that_is_no_text_is_named(label):
+    with pytest.raises(TypeError, match=f"{label} is an int; a text is needed"):
+        loss_curves({"a": [2.0, 1.0]}, **{label: 3})
