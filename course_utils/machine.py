@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import platform
-import re
 from dataclasses import dataclass
 from html import escape
 
@@ -11,8 +10,10 @@ import torch
 from course_utils import data, session
 
 REPAIR = "close Jupyter and start it again with `python course.py lab`"
+OLDEST_PYTHON = (3, 11)
+# the lower ends of the ranges in pyproject.toml; a test compares them
 NEEDED = {
-    "torch": (2, 15),
+    "torch": session.OLDEST_TORCH,
     "torchvision": (0, 29),
     "jupyterlab": (4, 6),
     "ipywidgets": (8, 1),
@@ -59,7 +60,7 @@ def look_around() -> Report:
 
 
 def _python(version: str) -> Finding:
-    if _numbers(version) >= (3, 11):
+    if session.version_numbers(version) >= OLDEST_PYTHON:
         return Finding("Python", True, f"version {version}")
     return Finding("Python", False, f"version {version}", "the course needs 3.11 or newer: install it, then " + REPAIR)
 
@@ -69,13 +70,9 @@ def _package(name: str, oldest: tuple[int, int]) -> Finding:
         version = torch.__version__ if name == "torch" else importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, "not installed", REPAIR)
-    if _numbers(version) < oldest:
+    if session.version_numbers(version) < oldest:
         return Finding(name, False, f"version {version}", f"needs {'.'.join(map(str, oldest))} or newer: {REPAIR}")
     return Finding(name, True, f"version {version.split('+')[0]}")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _data() -> Finding:

@@ -73,16 +73,15 @@ class Reveal:
         self.guess, self.truth = guess, truth
         self.right = judged and guess == truth
         self.wrong = judged and guess not in (truth, NO_GUESS)
+        self._mark = " ✓" if self.right else " ✗" if self.wrong else ""
 
     def __repr__(self) -> str:
-        mark = " ✓" if self.right else " ✗" if self.wrong else ""
-        return f"you predicted: {self.guess}{mark}\nit is:         {self.truth}"
+        return f"you predicted: {self.guess}{self._mark}\nit is:         {self.truth}"
 
     def _repr_html_(self) -> str:
-        mark = " ✓" if self.right else " ✗" if self.wrong else ""
         return (
             '<div style="border-left:4px solid #56B4E9;padding:2px 10px">'
-            f"you predicted: <b>{escape(self.guess)}{mark}</b><br>it is: <b>{escape(self.truth)}</b></div>"
+            f"you predicted: <b>{escape(self.guess)}{self._mark}</b><br>it is: <b>{escape(self.truth)}</b></div>"
         )
 
 

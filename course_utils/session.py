@@ -24,13 +24,17 @@ def setup(seed: int = 0, device: str | torch.device = "auto") -> torch.device:
 
 def check_torch(version: str) -> None:
     """Raise RuntimeError when `version` (such as "2.15.0+cpu") is older than what the course is written for."""
-    found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if found < OLDEST_TORCH:
+    if version_numbers(version) < OLDEST_TORCH:
         wanted = ".".join(map(str, OLDEST_TORCH))
         raise RuntimeError(
             f"torch {version} is too old: the course needs {wanted} or newer; close Jupyter and start it again "
             "with `python course.py lab`, which installs the right one"
         )
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version: (2, 15) for "2.15.0+cpu"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

@@ -1,11 +1,14 @@
 """What start_here uses: the look at the machine, and the index of terms."""
 
 import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
 
-from course_utils import data, machine, terms
+from course_utils import data, machine, session, terms
 
 
 def test_this_machine_is_ready():
@@ -84,3 +87,11 @@ def test_a_missing_syllabus_is_one_clear_line(monkeypatch, tmp_path):
             terms.all_terms()
     finally:
         terms.all_terms.cache_clear()
+
+
+def test_what_the_machine_needs_is_what_the_project_asks_for():
+    text = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    lowest = dict(re.findall(r"^(\w+)>=([\d.]+)", "\n".join(project["dependencies"]), re.MULTILINE))
+    assert machine.NEEDED == {name: session.version_numbers(lowest[name]) for name in machine.NEEDED}
+    assert session.version_numbers(project["requires-python"]) == machine.OLDEST_PYTHON

@@ -47,7 +47,7 @@ device = session.setup(seed, device)
 #
 # PyTorch is three things in one package: an array library that also runs on graphics cards, a recorder that can differentiate what you computed (autograd), and a box of parts for neural networks. A course needs nothing else: no second framework, no notation of its own. A PyTorch program is a Python program, and everything you know about Python (`if`, `for`, `print`, the debugger) works inside it.
 #
-# Look at the two version numbers first: the packages are released together, and most strange errors on a new machine are two versions that don't belong together.
+# Look at the two version numbers first: the packages are released together, and two versions that don't belong together give strange errors, so they are the first thing to report.
 
 # %% covers=["w1-pytorch-intro", "w1-version"]
 print("torch", torch.__version__.split("+")[0])
@@ -246,7 +246,7 @@ with expected_warning(UserWarning):
 # %% tags=["then-and-now"]
 with expected_warning(UserWarning):
     torch.set_default_tensor_type(torch.FloatTensor)
-print(torch.ones(1).type(), "is", torch.ones(1).dtype, "on the", torch.ones(1).device.type)
+print(torch.ones(1).type(), "means", torch.ones(1).dtype, "on the", torch.ones(1).device.type)
 
 
 # %% [markdown] covers=["w1-ex-variable"]
@@ -255,7 +255,8 @@ print(torch.ones(1).type(), "is", torch.ones(1).dtype, "on the", torch.ones(1).d
 # It added automatic differentiation: `grad`, `grad_fn`, `requires_grad`, `is_leaf`. Today a plain tensor has them. Write `tracked(values)`: it takes a list of numbers, whole ones too, and returns a `float32` **leaf** tensor that autograd records.
 
 # %% covers=["w1-ex-variable"] tags=["exercise"]
-def tracked(values): ...
+def tracked(values):
+    ...
 
 
 # %% tags=["check"]
@@ -375,6 +376,9 @@ with expected_error(TypeError):
     torch.linspace(3)
 print(tuple(torch.eye(3).shape))
 
+# %% [markdown]
+# The `_like` forms, on a tensor of whole numbers: each result has its shape and its dtype.
+
 # %% covers=["w1-zeros-like", "w1-ones-like", "w1-full-like"]
 small = torch.zeros(2, 2, dtype=torch.int32)
 for made in (torch.zeros_like(small), torch.ones_like(small), torch.full_like(small, 7)):
@@ -450,12 +454,8 @@ torch.manual_seed(seed)
 first = torch.rand(3)
 torch.manual_seed(seed)
 second = torch.rand(3)
-print(
-    "equal after the same seed:",
-    torch.equal(first, second),
-    "| and a third draw:",
-    torch.equal(second, torch.rand(3)),
-)
+print("equal after the same seed:", torch.equal(first, second))
+print("and the next draw is equal:", torch.equal(second, torch.rand(3)))
 
 # %% [markdown]
 # The five generators in one look. `rand` is uniform on [0, 1) and `randint` on whole numbers without the upper end: both intervals are half-open, as in Python's `range`. For `bernoulli` the input holds the probabilities: 0 is never drawn, 1 always.
@@ -465,19 +465,15 @@ torch.manual_seed(seed)
 normal, uniform = torch.randn(10_000), torch.rand(10_000)
 dice = torch.randint(0, 9, (3, 3))
 order = torch.randperm(8)
-print(
-    "randn: mean near 0:",
-    abs(normal.mean().item()) < 0.05,
-    "| std near 1:",
-    abs(normal.std().item() - 1) < 0.05,
-)
+print("randn: mean near 0:", abs(normal.mean().item()) < 0.05, end=", ")
+print("std near 1:", abs(normal.std().item() - 1) < 0.05)
 print("rand: all in [0, 1):", bool(((uniform >= 0) & (uniform < 1)).all()))
 print("randint:", dice.dtype, "| holds a 9:", bool((dice == 9).any()))
 print("randperm is every index once:", sorted(order.tolist()) == list(range(8)))
 print("bernoulli:", torch.bernoulli(torch.tensor([0.0, 1.0, 1.0])))
 
 # %% [markdown]
-# A histogram says more than the mean: one shape is flat with hard edges, the other a bell.
+# A histogram says more than the mean: one shape is flat with hard edges, the other a bell. (The small print rounds to three digits: the largest number of `torch.rand` is a little below 1.)
 
 # %%
 torch.manual_seed(seed)
@@ -574,18 +570,10 @@ question
 
 # %% covers=["w1-cat", "w1-stack"]
 t = torch.ones(2, 3)
-print(
-    "cat   dim 0:",
-    tuple(torch.cat([t, t], dim=0).shape),
-    "  dim 1:",
-    tuple(torch.cat([t, t], dim=1).shape),
-)
-print(
-    "stack dim 0:",
-    tuple(torch.stack([t, t], dim=0).shape),
-    "dim 2:",
-    tuple(torch.stack([t, t], dim=2).shape),
-)
+for dim in (0, 1):
+    print("cat   dim", dim, tuple(torch.cat([t, t], dim=dim).shape))
+for dim in (0, 2):
+    print("stack dim", dim, tuple(torch.stack([t, t], dim=dim).shape))
 question.reveal(tuple(torch.stack([t, t], dim=2).shape))
 
 # %% [markdown]
@@ -605,12 +593,9 @@ with expected_error(RuntimeError):
 
 # %% covers=["w1-err-chunk-count"]
 six = torch.ones(6)
-print(type(torch.chunk(six, 4)).__name__, len(torch.chunk(six, 4)), "chunks |", end=" ")
-print(
-    len(torch.tensor_split(six, 4)),
-    "splits of sizes",
-    [len(part) for part in torch.tensor_split(six, 4)],
-)
+chunks, splits = torch.chunk(six, 4), torch.tensor_split(six, 4)
+print("chunk:       ", type(chunks).__name__, "of sizes", [len(part) for part in chunks])
+print("tensor_split:", type(splits).__name__, "of sizes", [len(part) for part in splits])
 
 # %% [markdown]
 # > **Myth.** "After `split` the tensor points to its last part." That was the loop variable, which had the tensor's name. With another name nothing happens to the source.
@@ -1409,7 +1394,8 @@ check.graph_size(graph_size)
 # Now $y = (x + w)\,(w + 1)^2$. Draw it, find the paths from w to y, and write `dy_dw(x, w)` for plain numbers, without autograd.
 
 # %% tags=["exercise"]
-def dy_dw(x, w): ...
+def dy_dw(x, w):
+    ...
 
 
 # %% tags=["check"]
@@ -1469,7 +1455,8 @@ print("at -2 the trace gives", traced(at).item(), "and the function", rounded(be
 # What is the difference between a dynamic and a static graph? When it is built: while the program runs, or before. Use it: write `bent(x)` for a tensor with one number: $x^2$ where x > 0 and $-3x$ elsewhere, chosen with a Python `if`, so that the two calls record different graphs.
 
 # %% covers=["w1-ex-dynamic-static"] tags=["exercise"]
-def bent(x): ...
+def bent(x):
+    ...
 
 
 # %% tags=["check"]
@@ -1747,7 +1734,8 @@ rounded(torch.logit(p), 6)
 # Why can logistic regression do binary classification? Because the sigmoid maps $wx + b$ to (0, 1), and 0.5 cuts it at $wx + b = 0$. Show that you believe it: write `classify(w, b, x)` for a tensor `x` of any shape. It returns 1.0 for class 1 and 0.0 for class 0 (`float32`, the shape of `x`), and a sigmoid is not needed.
 
 # %% covers=["w1-ex-why-logreg"] tags=["exercise"]
-def classify(w, b, x): ...
+def classify(w, b, x):
+    ...
 
 
 # %% tags=["check"]
