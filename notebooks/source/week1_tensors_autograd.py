@@ -458,7 +458,7 @@ print("equal after the same seed:", torch.equal(first, second))
 print("and the next draw is equal:", torch.equal(second, torch.rand(3)))
 
 # %% [markdown]
-# The five generators in one look. `rand` is uniform on [0, 1) and `randint` on whole numbers without the upper end: both intervals are half-open, as in Python's `range`. For `bernoulli` the input holds the probabilities: 0 is never drawn, 1 always.
+# The five generators in one look. `rand` is uniform on [0, 1) and `randint` on whole numbers without the upper end: both intervals are half-open, as in Python's `range`. For `bernoulli` the input holds the probabilities of drawing a 1: with probability 0 the draw is always 0, with probability 1 always 1.
 
 # %% covers=["w1-randn", "w1-rand", "w1-randint", "w1-randperm", "w1-bernoulli", "w1-create-random"]
 torch.manual_seed(seed)
