@@ -14,10 +14,12 @@ import matplotlib
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#F0E442", "#6B6B6B"
 BLACK = "#1A1A1A"
+SMALL = 60_000  # bytes; a larger PNG is worth a second format
 WIDEST = 7.0  # inches; wider figures shrink on a projector until nobody can read them
 
 LOOK = {
@@ -73,10 +75,22 @@ class CourseFigure(Figure):
             self.savefig(target, format="png", bbox_inches="tight", pad_inches=0.04)
         return target.getvalue()
 
+    def picture(self) -> tuple[str, bytes]:
+        """MIME type and bytes of the picture: a PNG, or a JPEG where that takes less than half (photographs)."""
+        drawn = self.png()
+        if len(drawn) > SMALL:
+            target = BytesIO()
+            with Image.open(BytesIO(drawn)) as opened:
+                opened.convert("RGB").save(target, format="jpeg", quality=88, subsampling=0)
+            if len(target.getvalue()) < len(drawn) / 2:
+                return "image/jpeg", target.getvalue()
+        return "image/png", drawn
+
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
 
-        display({"image/png": self.png(), "text/plain": repr(self)}, raw=True)
+        kind, picture = self.picture()
+        display({kind: picture, "text/plain": repr(self)}, raw=True)
         display(HTML(f"<small>{escape(self.description)}</small>"))
 
 

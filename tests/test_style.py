@@ -3,6 +3,7 @@
 import io
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
@@ -82,6 +83,21 @@ def test_a_notebook_shows_the_picture_and_the_sentence(monkeypatch):
     assert picture["image/png"].startswith(b"\x89PNG")
     assert picture["text/plain"] == "[figure] Where a < b, and 3 more."
     assert text.data == "<small>Where a &lt; b, and 3 more.</small>"
+
+
+def test_a_photograph_is_shown_as_jpeg_and_a_drawing_as_png():
+    noise = np.random.default_rng(0).random((200, 300, 3))
+    photograph, axes = figure(SENTENCE)
+    axes.imshow(noise)
+    kind, picture = photograph.picture()
+    assert kind == "image/jpeg" and len(picture) < len(photograph.png()) / 2
+    shown = Image.open(io.BytesIO(picture))
+    assert shown.format == "JPEG" and shown.size == Image.open(io.BytesIO(photograph.png())).size
+    difference = np.asarray(shown, dtype=float) - np.asarray(Image.open(io.BytesIO(photograph.png())).convert("RGB"))
+    assert abs(difference).mean() < 10
+    drawing, axes = figure(SENTENCE)
+    axes.plot([0, 1], [0, 2])
+    assert drawing.picture() == ("image/png", drawing.png())
 
 
 def test_no_figure_is_left_open_in_pyplot():
