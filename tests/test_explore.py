@@ -1,6 +1,8 @@
 """Explorers: their arithmetic against torch, their pictures at every corner, what a viewer without a kernel sees."""
 
 import itertools
+import math
+import random
 import subprocess
 import sys
 from base64 import b64decode
@@ -30,7 +32,18 @@ EXPLORERS = [
     explore.graph,
     explore.linear_regression,
     explore.logistic_regression,
+    explore.transform_gallery,
+    explore.batches,
+    explore.normalize,
+    explore.affine,
+    explore.convolution,
+    explore.photo_kernel,
+    explore.transposed_convolution,
+    explore.pooling,
+    explore.activations,
 ]
+# of more corners than this, so many are drawn
+MOST_CORNERS, DRAWN_CORNERS = 400, 160
 every_explorer = pytest.mark.parametrize("make", EXPLORERS, ids=lambda make: make.__name__)
 
 
@@ -47,13 +60,23 @@ def values(control: ipywidgets.Widget) -> list:
 
 
 def corners(explorer: explore.Explorer):
-    """Put the controls at every combination of the ends of their scales (of a menu of words: every word)."""
+    """Put the controls at every combination of the ends of their scales (of a menu of words: every word).
+
+    Where there are more than MOST_CORNERS, DRAWN_CORNERS of them are drawn, always the same ones, in which every
+    end and every word occurs equally often.
+    """
     names = list(explorer.controls)
     choices = []
     for name in names:
         known = values(explorer.controls[name])
         choices.append(known if all(isinstance(value, str) for value in known) else [known[0], known[-1]])
-    for corner in itertools.product(*choices):
+    if math.prod(map(len, choices)) <= MOST_CORNERS:
+        chosen = itertools.product(*choices)
+    else:
+        shuffled = random.Random(0)
+        columns = [(choice * DRAWN_CORNERS)[:DRAWN_CORNERS] for choice in choices]
+        chosen = zip(*(shuffled.sample(column, DRAWN_CORNERS) for column in columns), strict=True)
+    for corner in chosen:
         # from the right, so that in `broadcast` the right dimension makes room for the left one
         for name, value in reversed(list(zip(names, corner, strict=True))):
             control = explorer.controls[name]

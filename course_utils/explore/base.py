@@ -30,7 +30,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from course_utils._widgets import close_all, close_earlier_run
-from course_utils.style import GREY, WIDEST, look
+from course_utils.style import GREY, SMALL, WIDEST, look
 
 Settings = dict[str, Any]
 Move = Callable[[Any], None]
@@ -147,7 +147,9 @@ class Explorer:
         for part in parts:
             together.paste(part, (0, top))
             top += part.height
-        return png(together, level=9)
+        strip = png(together, level=9)
+        # photographs: 256 colours, chosen for this picture, are enough to see what the controls do
+        return png(together.quantize(256), level=9) if len(strip) > SMALL else strip
 
     def close(self) -> None:
         """Give back widgets and figure; shown again, the explorer starts from its present settings."""
