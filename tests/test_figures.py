@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from course_utils import curves, grids
+from course_utils import bars, curves, grids
 
 
 class Elsewhere(torch.Tensor):
@@ -55,6 +55,7 @@ HELPERS = {
         [numbers(9, 1), numbers(9, 1, seed=1), numbers(2)],
         lambda x, y, line, **k: curves.line_fit(x, y, {"fit": (line[0], line[1]), "start": (1, 0)}, **k),
     ),
+    "bar_chart": ([numbers(1), numbers(1, seed=1)], lambda x, y, **k: bars.bar_chart({"a": x, "b": y}, **k)),
     "boundary": (
         [numbers(9, 2), (numbers(9) > 0.5).float(), torch.tensor([1.0, 1.0, -1.0])],
         lambda points, labels, line, **k: curves.boundary(points, labels, {"trained": line}, **k),
