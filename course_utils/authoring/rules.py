@@ -214,6 +214,25 @@ def parameters_and_setup(book: Notebook) -> Iterator[Breach]:
             yield found[0], f"is the {name} cell, which has to be the {words} code cell"
 
 
+def parameters_kept(book: Notebook) -> Iterator[Breach]:
+    prepared = {*book.tagged("parameters"), *book.tagged("setup")}
+    names = {
+        node.id
+        for index, tree in book.trees()
+        if index in book.tagged("parameters")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name)
+    }
+    for index, tree in book.trees():
+        for statement in tree.body if index not in prepared else []:
+            # in a function or class the name is another one
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                continue
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in names:
+                    yield index, f"changes the parameter {node.id}, which later lessons read; take another name"
+
+
 # --- code ---
 
 
@@ -240,9 +259,13 @@ FORBIDDEN_IMPORTS = {
     "aiohttp",
     "ftplib",
     "pip",
-    "subprocess",
 }
 FORBIDDEN_CALLS = {"os.chdir", "os.system", "os.popen", "torch.hub.load", "torch.hub.download_url_to_file"}
+
+
+def starts_python(call: ast.Call) -> bool:
+    """Is the program that a call of subprocess starts the Python that runs the notebook?"""
+    return bool(call.args) and ast.unparse(call.args[0]).startswith("[sys.executable,")
 
 
 def stays_at_home(book: Notebook) -> Iterator[Breach]:
@@ -261,6 +284,11 @@ def stays_at_home(book: Notebook) -> Iterator[Breach]:
                     )
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
+                if called.split(".")[0] == "subprocess" and not starts_python(node):
+                    yield (
+                        index,
+                        f"calls {called} with another program than [sys.executable, …]; a notebook starts nothing",
+                    )
                 if called in FORBIDDEN_CALLS:
                     yield index, f"calls {called}; a notebook fetches nothing and stays in its directory"
                 if any(k.arg == "download" and ast.unparse(k.value) == "True" for k in node.keywords):
@@ -525,6 +553,7 @@ RULES: dict[str, Rule] = {
     "covers": covers,
     "title-cell": title_cell,
     "parameters-and-setup": parameters_and_setup,
+    "parameters-kept": parameters_kept,
     "plain-python": plain_python,
     "stays-at-home": stays_at_home,
     "cell-length": cell_length,

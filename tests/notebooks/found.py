@@ -1,6 +1,6 @@
 """The course's notebooks as the tests find them: whatever lies in notebooks/."""
 
-import importlib.util
+import runpy
 from pathlib import Path
 
 import yaml
@@ -24,13 +24,10 @@ def syllabus() -> list[dict]:
 def wrong_answers(path: Path) -> dict[str, list[tuple[str, str]]]:
     """The stored wrong answers of a notebook: number of the exercise -> (source in place of the stub, words).
 
-    They are in tests/wrong_answers, in the file named as the notebook up to its first underscore: week1.py.
+    They are in tests/wrong_answers, in files named as the notebook up to its first underscore: week2.py, week2_….py.
     """
-    stem = path.stem.split("_")[0]
-    file = ROOT / "tests" / "wrong_answers" / f"{stem}.py"
-    if not file.exists():
-        return {}
-    spec = importlib.util.spec_from_file_location(f"wrong_answers_{stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.WRONG
+    stem, found = path.stem.split("_")[0], {}
+    for file in sorted((ROOT / "tests" / "wrong_answers").glob(f"{stem}*.py")):
+        if file.stem.split("_")[0] == stem:
+            found |= runpy.run_path(str(file))["WRONG"]
+    return found

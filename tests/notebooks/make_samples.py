@@ -254,6 +254,16 @@ BAD: dict[str, tuple[str, str, Change]] = {
         "get_ipython",
         change_of(PRINTED, source="get_ipython().magic('time')"),
     ),
+    "parameters-kept": (
+        "sample",
+        "changes the parameter seed",
+        change_of(PRINTED, source="for seed in (1, 2):\n    pass"),
+    ),
+    "stays-at-home.process": (
+        "sample",
+        "calls subprocess.run with another program",
+        change_of(PRINTED, source="import subprocess\nsubprocess.run(['ls'])"),
+    ),
     "stays-at-home.import": ("sample", "imports urllib", change_of(PRINTED, source="import urllib.request")),
     "stays-at-home.from": (
         "sample",

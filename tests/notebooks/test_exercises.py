@@ -7,6 +7,7 @@ before each stub, and every answer starts from a copy of it.
 import ast
 import copy
 import random
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,7 +80,10 @@ def moments(path: Path) -> dict[str, Moment]:
     for section in sections(notebook):
         if not set(stubs) & set(section.cells):
             continue
-        names = {"__name__": "__main__", "display": lambda *shown, **options: None}
+        # a module, because pickle looks for the classes of the cells in one
+        kernel = sys.modules["a_notebook"] = types.ModuleType("a_notebook")
+        names = vars(kernel)
+        names["display"] = lambda *shown, **options: None
         for index in [*preparation(notebook), *section.cells]:
             cell = notebook.cells[index]
             if index in stubs:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import make_samples
 import pytest
-from found import NOTEBOOKS, name
+from found import NOTEBOOKS, WEEKS, name
 
 from course_utils.authoring import rules
-from course_utils.authoring.structure import read
+from course_utils.authoring.structure import read, sections
 
 GOOD = sorted(make_samples.GOOD.glob("*.ipynb"))
 
@@ -21,6 +21,14 @@ def test_the_course_is_there():
 def test_notebook_keeps_the_rules(path: Path):
     broken = rules.violations(read(path), path)
     assert not broken, "\n".join([path.name, *broken])
+
+
+@pytest.mark.parametrize("path", WEEKS[1:], ids=name)
+def test_week_begins_with_three_questions_on_earlier_weeks(path: Path):
+    first = sections(read(path))[0]
+    assert first.title == "Warm-up"
+    sources = [read(path).cells[index].source for index in first.cells]
+    assert sum("predict(" in source for source in sources) == sum(".reveal(" in source for source in sources) == 3
 
 
 @pytest.mark.parametrize("path", GOOD, ids=name)

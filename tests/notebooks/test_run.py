@@ -22,6 +22,7 @@ OTHER = {
     "seed": 1,
     "device": "cpu",
     "epochs": 1,
+    "dataset": "digits",
 }
 
 
