@@ -113,7 +113,7 @@ check.first_answer(answer)
 # | week | you learn | notebook |
 # |---|---|---|
 # | 1 | tensors, computation graphs, autograd, linear and logistic regression | [week1_tensors_autograd.ipynb](week1_tensors_autograd.ipynb) |
-# | 2 | data: Dataset, DataLoader, transforms, augmentation | in preparation |
+# | 2 | data: Dataset, DataLoader, transforms, augmentation | [week2_data.ipynb](week2_data.ipynb) |
 # | 3 | models: modules, containers, convolution, pooling, activations | in preparation |
 # | 4 | weight initialisation, losses, optimizers | in preparation |
 # | 5 | learning-rate schedulers, TensorBoard, hooks, CAM and Grad-CAM | in preparation |
