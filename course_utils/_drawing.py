@@ -38,7 +38,7 @@ def course(values: np.ndarray) -> str:
         return f"falls from {first} to {last}"
     if (change >= 0).all():
         return f"rises from {first} to {last}"
-    verb = "falls" if values[-1] < values[0] else "rises" if values[-1] > values[0] else "goes"
+    verb = "goes" if first == last else "falls" if values[-1] < values[0] else "rises"
     extremes = [("lowest", values.min()), ("highest", values.max())]
     inner = [f"{word} {significant(value)}" for word, value in extremes if value not in (values[0], values[-1])]
     return f"{verb} from {first} to {last}" + (f" ({', '.join(inner)})" if inner else "")

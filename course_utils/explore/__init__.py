@@ -12,14 +12,19 @@ from course_utils.explore.batches import batches, load_batches
 from course_utils.explore.broadcasting import broadcast, match_shapes
 from course_utils.explore.chain import flow, graph, graph_figure
 from course_utils.explore.convolving import convolution, slide_window
+from course_utils.explore.crossing import cross_entropy, logits_to_loss
 from course_utils.explore.gallery import apply_transform, transform_gallery
+from course_utils.explore.initialising import initialisation, layer_stds
 from course_utils.explore.logistic import fit_boundary, logistic_regression
+from course_utils.explore.loss_curving import loss_and_gradient, loss_curves
 from course_utils.explore.normalizing import normalize, normalize_pixels
 from course_utils.explore.photo_kernel import filter_photo, photo_kernel
 from course_utils.explore.pooling import pool_windows, pooling
+from course_utils.explore.racing import optimizer_race, run_optimizer
 from course_utils.explore.regression import fit_line, linear_regression
 from course_utils.explore.storage import read_storage, strides
 from course_utils.explore.transposing import stamp_kernels, transposed_convolution
+from course_utils.explore.valley import descend_valley, valley
 
 __all__ = [
     "Control",
@@ -32,25 +37,35 @@ __all__ = [
     "batches",
     "broadcast",
     "convolution",
+    "cross_entropy",
+    "descend_valley",
     "filter_photo",
     "fit_boundary",
     "fit_line",
     "flow",
     "graph",
     "graph_figure",
+    "initialisation",
+    "layer_stds",
     "linear_regression",
     "load_batches",
     "logistic_regression",
+    "logits_to_loss",
+    "loss_and_gradient",
+    "loss_curves",
     "match_shapes",
     "normalize",
     "normalize_pixels",
+    "optimizer_race",
     "photo_kernel",
     "pool_windows",
     "pooling",
     "read_storage",
+    "run_optimizer",
     "slide_window",
     "stamp_kernels",
     "strides",
     "transform_gallery",
     "transposed_convolution",
+    "valley",
 ]
