@@ -11,6 +11,7 @@ from course_utils.checks.core import (
     exercise,
     expect_type,
 )
+from course_utils.errors import in_words
 
 SURVIVES = {
     "cats and dogs: RandomHorizontalFlip": (True, "a mirrored cat is a cat"),
@@ -48,7 +49,10 @@ def bug_2_4(function: object) -> str:
     if len(answer) != 2:
         raise Mistake(f"make_parts should return (train, valid), but it returned {len(answer)} thing(s)")
     train, valid = answer
-    numbers = [[int(part[i][1]) for i in range(len(part))] for part in (train, valid)]
+    try:
+        numbers = [[int(part[i][1]) for i in range(len(part))] for part in (train, valid)]
+    except Exception as error:
+        raise Mistake(f"reading a sample of your parts stopped with {in_words(error, 120)}") from None
     if [len(part) for part in numbers] != [16, 4]:
         raise Mistake(f"the parts have {len(numbers[0])} and {len(numbers[1])} samples, expected 16 and 4")
     if set(numbers[0]) & set(numbers[1]):

@@ -124,6 +124,8 @@ def _judge_pets(pets: Dataset, files: list[Path], shrink: object) -> None:
             raise Mistake("a black and white file gives one channel; .convert('RGB') makes all alike")
         if isinstance(label, str):
             raise Mistake(f"the label of sample {index} is the text {label!r}; map cat to 0 and dog to 1")
+        if isinstance(label, float) or (isinstance(label, torch.Tensor) and label.is_floating_point()):
+            raise Mistake(f"the label of sample {index} is the float {label}; classes are whole numbers, 0 and 1")
         labels.append(int(label))
         if not torch.equal(torch.as_tensor(picture), shrink(Image.open(path).convert("RGB"))):
             raise Mistake(f"sample {index} is not the picture {path.name}; keep the sorted order of the names")
@@ -161,10 +163,10 @@ def train_banknotes(function: object) -> str:
         raise Mistake(f"train returned {len(accuracies)} accuracies for 8 epochs; one for each epoch")
     if max(accuracies) > 1:
         raise Mistake(f"an accuracy is {max(accuracies):.4g}; give shares from 0 to 1, counted anew every epoch")
-    if all(torch.equal(before[name], value) for name, value in model.state_dict().items()):
+    if all(torch.equal(before[name], value.cpu()) for name, value in model.state_dict().items()):
         raise Mistake("the model is the same as before: does the optimizer hold model.parameters(), and step?")
     images, labels = (torch.stack(part) for part in zip(*parts["valid"], strict=True))
-    model.eval()
+    model.cpu().eval()
     with torch.no_grad():
         truth = (model(images).argmax(dim=1) == labels).float().mean().item()
     if abs(truth - accuracies[-1]) > 1e-3:

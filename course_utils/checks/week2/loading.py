@@ -22,7 +22,7 @@ from course_utils.errors import in_words
 
 @exercise("2.1", "How many steps?")
 def steps(function: object) -> str:
-    questions = [(87, 8, 1, False), (87, 8, 1, True), (87, 8, 3, False), (5, 8, 2, True)]
+    questions = [(87, 8, 1, False), (87, 8, 1, True), (88, 8, 1, False), (87, 8, 3, False), (5, 8, 2, True)]
     for samples, batch_size, epochs, drop_last in questions:
         truth = epochs * len(DataLoader(range(samples), batch_size, drop_last=drop_last))
         answer = call(function, samples, batch_size, epochs, drop_last)
@@ -34,6 +34,8 @@ def steps(function: object) -> str:
             continue
         if epochs > 1 and answer in (samples * epochs // batch_size, -(-samples * epochs // batch_size)):
             raise Mistake(f"{asked} is {answer}, expected {truth}: round in each epoch, the rest is not carried over")
+        if samples % batch_size == 0:
+            raise Mistake(f"{asked} is {answer}, expected {truth}: {samples} / {batch_size} comes out even")
         rounding = "down, the short batch is dropped" if drop_last else "up, the short batch is a step too"
         raise Mistake(f"{asked} is {answer}, expected {truth}: in each epoch N / batch size is rounded {rounding}")
     return "a loader tells it too: epochs * len(loader)"
@@ -42,27 +44,30 @@ def steps(function: object) -> str:
 @exercise("2.2", "A batch of unequal lengths")
 def pad_together(function: object) -> str:
     samples = [(torch.tensor([5.0, 6.0]), 0), (torch.tensor([7.0]), 1), (torch.tensor([1.0, 2.0, 3.0]), 1)]
+    samples.append((torch.tensor([8.0]), 0))
     answer = call(function, [(tensor.clone(), label) for tensor, label in samples])
     expect_type(answer, (tuple, list), "what pad_together() returns")
     if len(answer) != 3:
         raise Mistake(f"pad_together should return (batch, lengths, labels), but it returned {len(answer)} thing(s)")
     batch, lengths, labels = answer
     expect_type(batch, torch.Tensor, "batch")
-    if tuple(batch.shape) == (3, 2) or tuple(batch.shape) == (3, 1):
+    if tuple(batch.shape) in ((4, 2), (4, 1)):
         raise Mistake(f"batch has shape {tuple(batch.shape)}: the sample of 3 numbers was cut; pad to the longest")
-    if tuple(batch.shape) != (3, 3):
-        raise Mistake(f"batch has shape {tuple(batch.shape)}, expected (3, 3): samples, length of the longest")
+    if tuple(batch.shape) == (3, 4):
+        raise Mistake("batch has shape (3, 4): the samples stand in the columns; each is a row (batch_first=True)")
+    if tuple(batch.shape) != (4, 3):
+        raise Mistake(f"batch has shape {tuple(batch.shape)}, expected (4, 3): samples, length of the longest")
     expect_tensor(batch, "batch", dtype=torch.float32)
-    for name, numbers, truth in [("lengths", lengths, [2, 1, 3]), ("labels", labels, [0, 1, 1])]:
-        expect_tensor(numbers, name, dtype=torch.int64, shape=(3,))
+    for name, numbers, truth in [("lengths", lengths, [2, 1, 3, 1]), ("labels", labels, [0, 1, 1, 0])]:
+        expect_tensor(numbers, name, dtype=torch.int64, shape=(4,))
         if numbers.tolist() != truth:
             raise Mistake(f"{name} is {numbers.tolist()}, expected {truth}; keep the order of the samples")
-    wanted = [[5.0, 6.0, 0.0], [7.0, 0.0, 0.0], [1.0, 2.0, 3.0]]
-    if batch.tolist() == [[0.0, 5.0, 6.0], [0.0, 0.0, 7.0], [1.0, 2.0, 3.0]]:
+    wanted = [[5.0, 6.0, 0.0], [7.0, 0.0, 0.0], [1.0, 2.0, 3.0], [8.0, 0.0, 0.0]]
+    if batch.tolist() == [row[::-1] for row in [[6.0, 5.0, 0.0], [7.0, 0.0, 0.0], [3.0, 2.0, 1.0], [8.0, 0.0, 0.0]]]:
         raise Mistake("the zeros stand on the left; here they belong on the right, behind the numbers")
     expect_close(batch, torch.tensor(wanted), "batch", "each row is a sample, then zeros")
     loader = DataLoader(samples, batch_size=2, collate_fn=function)
-    if [tuple(inputs.shape) for inputs, _, _ in loader] != [(2, 2), (1, 3)]:
+    if [tuple(inputs.shape) for inputs, _, _ in loader] != [(2, 2), (2, 3)]:
         raise Mistake("with batches of two the widths should be 2 and 3: pad to the longest of these samples")
     return "keep the lengths: without them nobody can tell a padded zero from a real one"
 

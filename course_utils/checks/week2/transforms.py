@@ -409,8 +409,11 @@ def _noised(noise: object, picture: Image.Image | torch.Tensor) -> np.ndarray:
     """What the learner's object makes of a picture, as bytes (H, W, 3), after a look at its type and size."""
     is_tensor = isinstance(picture, torch.Tensor)
     given = picture.clone() if is_tensor else picture.copy()
-    result = call(noise.__call__, given)
     what = "a tensor" if is_tensor else "a PIL picture"
+    try:
+        result = call(noise.__call__, given)
+    except Mistake as mistake:
+        raise Mistake(f"given {what}, {mistake}") from None
     if isinstance(result, torch.Tensor) != is_tensor or not isinstance(result, (torch.Tensor, Image.Image)):
         raise Mistake(f"{what} goes in, but {kind(result)} comes out; the right neighbour counts on the same type")
     if is_tensor:
