@@ -1,6 +1,7 @@
 """Looking at arguments at the door: what the figure helpers take, and one clear line for all else."""
 
 import math
+import operator
 from collections.abc import Sequence
 from numbers import Real
 
@@ -82,10 +83,21 @@ def finite_tuple(values: object, names: str, label: str) -> tuple[float, ...]:
 
 
 def whole(value: object, name: str, least: int = 1) -> int:
-    """`value` when it is a whole number of at least `least`."""
+    """`value` when it is a whole number of at least `least`, as a Python int."""
+    if not isinstance(value, int) and _is_index(value):
+        raise ValueError(f"{name} is {kind(value)}; a Python int is needed, write int(…) around it")
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is {value!r}; a whole number of at least {least} is needed")
     return value
+
+
+def _is_index(value: object) -> bool:
+    """Whether `value` stands for a whole number, as np.int64(3) and torch.tensor(3) do."""
+    try:
+        operator.index(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True
 
 
 def interval(values: object, name: str) -> tuple[float, float]:
@@ -134,4 +146,4 @@ def kind(value: object) -> str:
         return "None"
     name = type(value).__name__
     size = f" of length {len(value)}" if isinstance(value, (list, tuple)) else ""
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}{size}"
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}{size}"

@@ -166,6 +166,22 @@ def test_what_a_learner_does_to_the_session_is_undone_and_never_raises(doubling)
     assert doubling(function=lambda x: 2 * x).status == "right"
 
 
+def test_a_default_device_of_the_learner_does_not_disturb_and_is_given_back(doubling):
+    def move(x):
+        torch.set_default_device("meta")
+        return 2 * x
+
+    try:
+        torch.set_default_device("meta")
+        assert doubling(lambda x: 2 * x).status == "right"
+        assert torch.get_default_device() == torch.ones(1).device == torch.device("meta")
+        torch.set_default_device(None)
+        doubling(move)
+        assert torch.get_default_device() == torch.ones(1).device == torch.device("cpu")
+    finally:
+        torch.set_default_device(None)
+
+
 def test_a_missing_return_is_told_from_a_gap(doubling):
     assert doubling(...).message == "not attempted yet"
     assert "its return is missing" in doubling(lambda x: None).message

@@ -2,7 +2,7 @@
 
 A check never raises and never prints a traceback. It tests in the order type, dtype, device, shape, requires_grad,
 finite, values, so that the first message names the first thing to repair. It works on copies and restores what it
-touches: random state and gradient mode are afterwards what they were.
+touches: random state, gradient mode, default dtype and device are afterwards what they were.
 """
 
 import functools
@@ -126,12 +126,14 @@ def _judged(judge: Callable[..., str], answers: tuple[object, ...]) -> tuple[str
 
 @contextmanager
 def nothing_changed() -> Iterator[None]:
-    """Give back, at the end, the random states, gradient mode and default dtype that were there at the beginning."""
+    """Give back, at the end, the random states, gradient mode, default dtype and device of the beginning."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    grad_mode, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    grad_mode, dtype, device = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device()
     cards = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
         torch.set_default_dtype(torch.float32)  # what the tasks are written for
+        if device.type != "cpu":
+            torch.set_default_device("cpu")
         with torch.random.fork_rng(devices=cards), torch.enable_grad():
             yield
     finally:
@@ -139,6 +141,9 @@ def nothing_changed() -> Iterator[None]:
         np.random.set_state(numpy_state)
         torch.set_grad_enabled(grad_mode)
         torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            # None is the CPU without a mode through which every later call would go
+            torch.set_default_device(None if device.type == "cpu" else device)
 
 
 def attempted(answer: object) -> None:

@@ -315,5 +315,5 @@ def _member(name: str, value: Any, values: tuple) -> Any:
         raise ValueError(
             f"{name} = {value!r} is not on the scale {values[0]} to {values[-1]}; the nearest is {nearest}"
         )
-    shown = value if plain else f"an object of type {type(value).__name__}"
-    raise ValueError(f"{name} = {shown!r} is not possible; choose from: {', '.join(map(repr, values))}")
+    shown = repr(value) if plain or value is None else f"an object of type {type(value).__name__}"
+    raise ValueError(f"{name} = {shown} is not possible; choose from: {', '.join(map(repr, values))}")

@@ -32,6 +32,8 @@ SIDE = len(INPUT)
 KERNEL_SIZES, STRIDES, PADDINGS, DILATIONS = (1, 2, 3, 4, 5), (1, 2, 3), (0, 1, 2), (1, 2, 3)
 MOST = (SIDE + 2 * max(PADDINGS)) ** 2  # outputs of a 1 × 1 kernel with the largest padding
 
+LARGEST = 100  # padding, stride or dilation: far more than can be shown, and still computed at once
+
 Table = list[list[int]]
 
 
@@ -74,8 +76,8 @@ def slide_window(
 
     `position` counts the pixels of the output row by row from 1; its window is the one described. A kernel
     that is larger than the padded input is refused by torch: `refusal` then holds its message and `output` is
-    empty. Raises ValueError for a kernel size above 5, for a position beyond the last output, and for
-    anything that is not a whole number from 1 (padding: from 0).
+    empty. Raises ValueError for a kernel size above 5, for a position beyond the last output, for any other
+    number above LARGEST, and for anything that is not a whole number from 1 (padding: from 0).
     """
     for name, value, least in (
         ("kernel_size", kernel_size, 1),
@@ -87,6 +89,9 @@ def slide_window(
         whole(value, name, least)
     if kernel_size > len(WEIGHTS):
         raise ValueError(f"kernel_size is {kernel_size}; there are weights for at most {len(WEIGHTS)}, give 1 to 5")
+    for name, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
+        if value > LARGEST:
+            raise ValueError(f"{name} is {value}; give at most {LARGEST}")
     size = output_size(SIDE, kernel_size, stride, padding, dilation)
     last = max(size, 0) ** 2 or 1
     if position > last:

@@ -30,6 +30,7 @@ WEIGHTS = tuple(range(-8, 9))
 DIVISORS = (1, 2, 4, 8, 9, 16)
 IDENTITY = ((0, 0, 0), (0, 1, 0), (0, 0, 0))
 NAMES = tuple(f"w{row}{column}" for row in range(3) for column in range(3))
+LARGEST = float(np.finfo(np.float64).max)
 SHOWN = 128  # pixels of the photograph along one side
 
 
@@ -77,15 +78,20 @@ def filter_photo(
     data.PHOTOS; `preset` is only kept. As always in torch, the kernel is not flipped. Raises ValueError for
     other arguments.
     """
+    rows = weights.tolist() if isinstance(weights, Tensor) else weights
     try:
-        kernel = np.array(weights.tolist() if isinstance(weights, Tensor) else weights, dtype=np.float64)
+        kernel = np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise ValueError("weights hold a number that is too large; give three rows of three finite numbers") from None
     except (TypeError, ValueError):
         raise ValueError("weights must be three rows of three numbers, as ((0, 0, 0), (0, 1, 0), (0, 0, 0))") from None
+    if any(weight is None for weight in np.array(rows, dtype=object).flat):  # NumPy reads None as nan
+        raise ValueError("weights hold None; give three rows of three finite numbers")
     if kernel.shape != (3, 3) or not np.isfinite(kernel).all():
         found = f"shape {kernel.shape}" if kernel.shape != (3, 3) else "values that are not finite"
         raise ValueError(f"weights have {found}; give three rows of three finite numbers")
-    if isinstance(divisor, bool) or not isinstance(divisor, (int, float)) or not 0 < abs(divisor) < float("inf"):
-        raise ValueError(f"divisor {divisor!r} is not usable; give a finite number other than 0")
+    if isinstance(divisor, bool) or not isinstance(divisor, (int, float)) or not 0 < abs(divisor) <= LARGEST:
+        raise ValueError(f"divisor {repr(divisor)[:40]} is not usable; give a finite number other than 0")
     square = grey_square(photo)
     filtered = torch.nn.functional.conv2d(
         square[None, None], torch.tensor(kernel / divisor, dtype=torch.float32, device="cpu")[None, None]

@@ -10,7 +10,7 @@ by_pencil = {{
 
 
 def two_kernels(padding):
-    layer = nn.Conv2d(3, {kernels}, kernel_size=3, padding={padding}, bias={bias})
+    layer = nn.Conv2d(3, {kernels}, kernel_size=3, padding={padding}, bias={bias}, padding_mode="{mode}")
     nn.init.constant_(layer.weight[0], {first})
     nn.init.constant_(layer.weight[-1], {second})
     return layer
@@ -27,6 +27,7 @@ def pencil(
     bias="False",
     first="1.0",
     second="2.0",
+    mode="zeros",
 ):
     return PENCIL.format(**locals())
 
@@ -127,6 +128,9 @@ WRONG = {
         (pencil(padding="0"), "the padding that was asked for"),
         (pencil(kernels="3"), "expected (2, 3, 3)"),
         (pencil(second="1.0"), "should be 2"),
+        (pencil(mode="replicate"), "beyond the picture there should be zeros"),
+        (pencil(everywhere="54"), "54 is what the second kernel gives"),
+        (pencil() + "two_kernels = two_kernels(1)", "but it got a Conv2d; pass it without ()"),
     ],
     "3.7": [
         (blur(pad="0"), "lost 2 rows"),
@@ -135,6 +139,8 @@ WRONG = {
         (blur(mode="constant"), "too dark"),
         (blur(mode="reflect"), "repeat the border's own pixels"),
         (blur(shape="3, 3"), "RuntimeError"),
+        (blur(value="1 / 9"), "blur(images, 5)"),
+        (blur() + "blur = nn.AvgPool2d(3)", "but it got an AvgPool2d; pass it without ()"),
     ],
     "3.8": [
         (depth(padding="0"), "the depth became 1"),
@@ -147,6 +153,7 @@ WRONG = {
             "as in the old snippet",
         ),
         ("def colours_as_depth(images):\n    return F.avg_pool2d(images, 3, 1)", "expected (2, 1, 3, 3, 4)"),
+        ("colours_as_depth = nn.Conv3d(1, 1, 3)", "but it got a Conv3d; pass it without ()"),
     ],
     "3.9": [
         (back(missing="0"), "some rows are missing"),
@@ -157,6 +164,12 @@ WRONG = {
         (back(padding="0", missing="0"), "padding is (0, 0)"),
         (back(dilation="1"), "dilation is (1, 1)"),
         ("def way_back(conv, size):\n    return nn.Upsample(size)", "should be a ConvTranspose2d"),
+        (
+            back().replace("output_padding=missing, dilation=d", "d"),
+            "the sixth argument of ConvTranspose2d is output_padding",
+        ),
+        (back() + "_float = way_back\nway_back = lambda *given: _float(*given).double()", "dtype torch.float64"),
+        (back() + "way_back = way_back(nn.Conv2d(3, 5, 3), 9)", "but it got a ConvTranspose2d; pass it without ()"),
     ],
     "3.10": [
         (merged(weight="first.weight @ second.weight"), "wrong order"),
@@ -165,6 +178,8 @@ WRONG = {
         (merged(returned="nn.Sequential(first, second)"), "should be a Linear"),
         (merged(weight="second.weight + first.weight"), "product of both weights"),
         (merged(shape="first.out_features, second.out_features"), "RuntimeError"),
+        (merged() + "merged = merged(nn.Linear(2, 3), nn.Linear(3, 1))", "but it got a Linear; pass it without ()"),
+        (merged(returned="layer.double()"), "dtype torch.float64"),
     ],
     "3.11": [
         (maps("int((maps == 0).all(dim=3).all(dim=2).sum())"), "each picture by itself"),
@@ -173,12 +188,15 @@ WRONG = {
         (maps("int((maps.amax(dim=(0, 2, 3)) < 0.01).sum())"), "one tiny number"),
         (maps("int((maps.amin(dim=(0, 2, 3)) == 0).sum())"), "a zero somewhere"),
         (maps("maps.amax(dim=(0, 2, 3)) == 0"), "one number"),
+        (maps("int((maps == 0).all(3).all(2).any(0).sum())"), "0 in one picture"),
+        (maps("float((maps.amax(dim=(0, 2, 3)) == 0).sum())"), "is the float 2"),
     ],
     "bug 3.3": [
         (keep("x = layer(x)\nkept[name] = x.detach()", last="kept['relu'] = kept['relu'].clone()"), "was copied after"),
         (keep("kept[name] = x.clone()\nx = layer(x)"), "has shape"),
         (keep("x = layer(x) if name != 'relu' else x\nkept[name] = x.clone()"), "its bend has to stay"),
         (keep("x = layer(x).abs()\nkept[name] = x.clone()"), "still has no negative number"),
+        (keep("x = layer(x)\nkept[name] = x.clone()", last="kept['relu'] = None"), "kept['relu'] should be a Tensor"),
         (keep("x = layer(x)\nkept[name] = x.clone()", last="kept.pop('conv')"), "should still be conv, relu and pool"),
     ],
 }

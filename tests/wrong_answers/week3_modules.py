@@ -31,17 +31,17 @@ def named_features():
     layers["pool2"] = nn.MaxPool2d(3, 2)
     layers["conv3"] = nn.Conv2d(192, 384, 3, padding=1)
     layers["relu3"] = nn.ReLU()
-    layers["conv4"] = nn.Conv2d(384, 256, 3, padding={padding})
+    layers["conv4"] = nn.Conv2d(384, 256, 3, padding={padding}, padding_mode="{mode}")
     layers["relu4"] = nn.ReLU()
     layers["conv5"] = nn.Conv2d(256, 256, 3, padding=1)
     layers["relu5"] = nn.ReLU()
-    layers["{last}"] = nn.MaxPool2d(3, {stride})
+    layers["{last}"] = nn.MaxPool2d(3, {stride}, ceil_mode={ceil})
     return {returned}
 """
 
 
-def alexnet(padding=1, last="pool5", stride=2, returned="nn.Sequential(layers)"):
-    return ALEXNET.format(padding=padding, last=last, stride=stride, returned=returned)
+def alexnet(padding=1, last="pool5", stride=2, returned="nn.Sequential(layers)", mode="zeros", ceil=False):
+    return ALEXNET.format(**locals())
 
 
 CENSUS = """
@@ -73,6 +73,9 @@ class Deep(nn.Module):
 """
 
 
+LAYERS = "self.hidden = nn.ModuleList([nn.Linear(16, 16) for _ in range(depth)])"
+
+
 def deep(hidden, loop="self.hidden"):
     return DEEP.format(hidden=hidden, loop=loop)
 
@@ -89,12 +92,12 @@ class Reader(nn.Module):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         {flat}
-        return self.fc(x)
+        return {scores}
 """
 
 
-def reader(flat, inputs=256):
-    return READER.format(flat=flat, inputs=inputs)
+def reader(flat, inputs=256, scores="self.fc(x)"):
+    return READER.format(flat=flat, inputs=inputs, scores=scores)
 
 
 WRONG = {
@@ -136,6 +139,10 @@ WRONG = {
         (standardise(result="(x - self.mean) / self.std"), "gain should multiply"),
         (standardise(result="self.gain * x - self.mean / self.std"), "the right shape, but other values"),
         (standardise().replace("super().__init__()", "pass"), "before Module.__init__() call"),
+        (standardise(result="self.gain.data * (x - self.mean) / self.std"), "no gradient reaches gain"),
+        (standardise(BUFFERS + GAIN + ".requires_grad_(False)"), "gain is frozen"),
+        (standardise(result="self.gain * x.sub_(self.mean) / self.std"), "forward writes into the x"),
+        (standardise(BUFFERS + GAIN.replace("1, 1)", "1, 1, dtype=torch.float64)")), "the output has dtype"),
         ("def Standardise(mean, std):\n    return nn.BatchNorm2d(len(mean))", "should be a class"),
     ],
     "3.4": [
@@ -146,9 +153,21 @@ WRONG = {
         (alexnet(returned="layers"), "should be a Sequential"),
         (alexnet(returned="nn.Sequential(*layers)"), "stopped in line"),
         (alexnet().replace("return", "layers['norm'] = nn.LocalResponseNorm(5)\n    return"), "there are 14 layers"),
+        (alexnet(mode="circular"), "conv4 has padding_mode circular"),
+        (alexnet(ceil=True), "pool5 has ceil_mode True"),
+        (alexnet(returned="nn.Sequential(layers).double()"), "the weights of conv1 have dtype torch.float64"),
+        (alexnet() + "named_features = named_features()", "but it got a Sequential; pass it without ()"),
     ],
     "3.5": [
-        (census("counts[name] = sum(p.numel() for p in module.parameters())"), "has no parameters; leave it out"),
+        (census("counts[name] = sum(p.numel() for p in module.parameters(False))"), "has no parameters; leave it out"),
+        (census("counts[name] = sum(float(p.numel()) for p in module.parameters(False))"), "p.numel() gives whole"),
+        (
+            census(
+                "own = sum(p.numel() for p in module.parameters(False))\n        if own:\n"
+                "            counts[name.split('.')[-1]] = own"
+            ),
+            "the key should be the whole dotted name, such as '0.2'",
+        ),
         (
             census(
                 "own = sum(p.numel() for p in module.parameters())\n        if own:\n            counts[name] = own"
@@ -201,11 +220,19 @@ WRONG = {
             deep("self.hidden = nn.ModuleList([nn.Linear(16, 16, bias=False) for _ in range(depth)])"),
             "should have 865 parameters, but it has 817",
         ),
+        (deep(LAYERS + "\n        self.hidden.requires_grad_(False)"), "is frozen"),
+        (deep(LAYERS).replace("return self.last(x)", "return self.last(x).detach()"), "its requires_grad is False"),
+        (deep(LAYERS).replace("torch.tanh", ""), "only draw a straight line"),
+        (deep(LAYERS).replace("x = torch.tanh(self.first(x))", "x -= 1\n        x = self.first(x)"), "forward writes"),
     ],
     "bug 3.2": [
         (reader("x = x.flatten(0)"), "stopped in line"),
         (reader("x = x.mean(dim=0).flatten().expand(len(x), -1)"), "the same ten scores"),
         (reader("x = x.mean(dim=(2, 3))", inputs=16), "the layers changed"),
         (reader("x = x.flatten(1).mean(dim=1, keepdim=True).repeat(1, 256)"), "own 256 numbers"),
+        (reader("x = x.flatten(1)", scores="self.fc(x).softmax(dim=1)"), "forward gives probabilities"),
+        (reader("x = x.flatten(1)", scores="self.fc(x).log_softmax(dim=1)"), "forward gives log-probabilities"),
+        (reader("x = x.flatten(1).detach()"), "no gradient reaches conv1.weight"),
+        (reader("x = x.flatten(1)", scores="self.fc(x).detach()"), "its requires_grad is False"),
     ],
 }

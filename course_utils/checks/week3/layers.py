@@ -6,7 +6,9 @@ Each compares with something other than the solution: a slow loop, counted pixel
 import torch
 from torch import nn
 
-from course_utils.checks.core import Mistake, attempted, call, exercise, expect_close, expect_tensor, expect_type
+from course_utils.checks.core import Mistake, call, exercise, expect_close, expect_tensor, expect_type
+from course_utils.checks.week3._answers import the_function, whole_number
+from course_utils.errors import in_words
 
 
 def _windows_by_loops(volume: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -52,10 +54,13 @@ def two_kernels(by_pencil: object, function: object) -> str:
             continue
         if number == seen:
             raise Mistake(f"'{name}': {seen} pixels lie under the window in one channel, and there are three channels")
+        if number == 6 * seen:
+            raise Mistake(f"'{name}': {number:g} is what the second kernel gives, that of the twos; asked is the first")
         if number == 27:
             raise Mistake(f"'{name}': 27 is a window full of picture, but there a part of it lies on the padding")
         raise Mistake(f"'{name}' is not {number:g}: count the pixels of the picture under the window, times three")
     generator = torch.Generator().manual_seed(0)
+    the_function(function)
     for padding in (0, 1):
         layer = call(function, padding)
         expect_type(layer, nn.Module, f"what two_kernels({padding}) returns")
@@ -74,6 +79,9 @@ def two_kernels(by_pencil: object, function: object) -> str:
         ones = _windows_by_loops(_in_a_frame(image, 0, padding), torch.ones(3, 3, 3))[0]
         if torch.allclose(out[0], 2 * ones) and torch.allclose(out[1], ones):
             raise Mistake("the first kernel has the ones, the second the twos; yours are exchanged")
+        wanted, inside = torch.stack([ones, 2 * ones]), (..., slice(1, -1), slice(1, -1))
+        if padding and torch.allclose(out[inside], wanted[inside]) and not torch.allclose(out, wanted):
+            raise Mistake("the inside is right, the border is not: beyond the picture there should be zeros")
         expect_close(out[0], ones, "the first map", "all its weights should be 1")
         expect_close(out[1], 2 * ones, "the second map", "all its weights should be 2")
     return (
@@ -83,6 +91,7 @@ def two_kernels(by_pencil: object, function: object) -> str:
 
 @exercise("3.7", "Blur every colour by itself")
 def blur(function: object) -> str:
+    the_function(function)
     generator = torch.Generator().manual_seed(0)
     for size in (3, 5):
         images = torch.rand(2, 3, 6, 7, generator=generator)
@@ -101,8 +110,8 @@ def blur(function: object) -> str:
         if torch.allclose(answer[inside], wanted[inside], atol=1e-4):
             if answer[:, :, 0, 0].mean() < 0.8 * wanted[:, :, 0, 0].mean():
                 raise Mistake("the inside is right, the border too dark: it is filled with zeros, repeat its pixels")
-            expect_close(answer, wanted, "blur(images, size)", "the inside is right; repeat the border's own pixels")
-        expect_close(answer, wanted, "blur(images, size)", "each pixel is the mean of size × size around it")
+            expect_close(answer, wanted, f"blur(images, {size})", "the inside is right; repeat the border's own pixels")
+        expect_close(answer, wanted, f"blur(images, {size})", "each pixel is the mean of size × size around it")
     return "one group for each channel, a border that is made up sensibly: so every image program blurs"
 
 
@@ -120,6 +129,7 @@ def _blurred(images: torch.Tensor, size: int) -> torch.Tensor:
 
 @exercise("3.8", "A colour image as three frames")
 def colours_as_depth(function: object) -> str:
+    the_function(function)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, 5, 6, generator=generator)
     answer = call(function, images.clone())
@@ -148,12 +158,19 @@ def colours_as_depth(function: object) -> str:
 
 @exercise("3.9", "Bring the size back")
 def way_back(function: object) -> str:
+    wide = call(the_function(function), nn.Conv2d(3, 5, 3, dilation=3), 12)
+    # with stride 1 nothing is lost, so that the right output_padding is 0
+    if isinstance(wide, nn.ConvTranspose2d) and wide.output_padding == (3, 3):
+        raise Mistake(
+            "the sixth argument of ConvTranspose2d is output_padding, not dilation as in Conv2d; write dilation=…"
+        )
     settings = [(3, 1, 0, 1), (3, 1, 1, 1), (4, 2, 1, 1), (3, 2, 1, 1), (5, 3, 2, 1), (2, 3, 0, 1), (4, 2, 1, 2)]
     for kernel, stride, padding, dilation in settings:
         conv = nn.Conv2d(3, 5, kernel, stride, padding, dilation)
         for size in range(9, 15):
             layer = call(function, conv, size)
             expect_type(layer, nn.ConvTranspose2d, "what way_back() returns")
+            expect_tensor(layer.weight, "the weight of your layer", dtype=torch.float32)
             if (layer.in_channels, layer.out_channels) != (5, 3):
                 raise Mistake(
                     f"your layer leads from {layer.in_channels} to {layer.out_channels} channels; conv leads from 3 to "
@@ -173,7 +190,9 @@ def _same_size(layer: nn.ConvTranspose2d, conv: nn.Conv2d, size: int) -> None:
         small = conv(torch.zeros(1, 3, size, size))
         try:
             back = tuple(layer(small).shape[2:])
-        except RuntimeError:
+        except RuntimeError as error:
+            if "output padding" not in str(error):
+                raise Mistake(f"{where}: your layer stopped with {in_words(error, 120)}") from None
             raise Mistake(
                 f"{where}: torch refuses output_padding={layer.output_padding[0]}; it is a remainder, below the stride"
             ) from None
@@ -189,6 +208,7 @@ def _same_size(layer: nn.ConvTranspose2d, conv: nn.Conv2d, size: int) -> None:
 
 @exercise("3.10", "Two layers, one layer")
 def merged(function: object) -> str:
+    the_function(function)
     torch.default_generator.manual_seed(0)
     for inputs, hidden, outputs in [(3, 3, 3), (4, 3, 3), (4, 6, 2)]:
         for first_bias, second_bias in [(True, True), (False, True), (True, False), (False, False)]:
@@ -197,6 +217,7 @@ def merged(function: object) -> str:
             before = [p.detach().clone() for p in (*first.parameters(), *second.parameters())]
             layer = call(function, first, second)
             expect_type(layer, nn.Linear, "what merged() returns")
+            expect_tensor(layer.weight, "the weight of the one layer", dtype=torch.float32)
             if (layer.in_features, layer.out_features) != (inputs, outputs):
                 raise Mistake(
                     f"the one layer leads from {layer.in_features} to {layer.out_features} numbers, expected "
@@ -232,31 +253,43 @@ def _does_the_same(layer: nn.Linear, first: nn.Linear, second: nn.Linear) -> Non
 
 @exercise("3.11", "Count the dead units")
 def dead_channels(function: object) -> str:
-    alive = torch.zeros(2, 6, 3, 4)
-    alive[1, 1, 2, 3] = 0.5  # in one picture only
-    alive[:, 2] = 1.0
-    alive[0, 4, 0, 0] = 1e-6  # hardly, but alive
-    alive[:, 5, 1] = 2.0
-    for maps, dead in [(alive, 2), (alive[:1], 3), (torch.zeros(3, 4, 2, 2), 4), (torch.ones(3, 4, 2, 2), 0)]:
+    ten = _ten_channels()
+    for maps, dead in [(ten, 2), (ten[:1], 3), (torch.zeros(3, 4, 2, 2), 4), (torch.ones(3, 4, 2, 2), 0)]:
         answer = call(function, maps.clone())
         if isinstance(answer, torch.Tensor) and answer.numel() > 1:
             raise Mistake(f"the result should be one number, but it has shape {tuple(answer.shape)}; count its True")
-        count = _plain_number(answer, "what dead_channels() returns")
+        count = whole_number(answer, "what dead_channels() returns", "give the count as a whole number, with int(…)")
         zeros = maps == 0
+        cold = zeros.flatten(2).all(dim=2)  # (N, C): 0 everywhere in this picture
         if count == dead:
             continue
-        if count == int(zeros.all(dim=3).all(dim=2).sum()):
+        if count == int(cold.sum()):
             raise Mistake("you counted each picture by itself; a channel is dead when it is 0 in all pictures")
         if count == int(zeros.sum()):
             raise Mistake("you counted the zeros; asked are the channels in which there is nothing else")
         if count == maps.shape[1] - dead:
             raise Mistake("you counted the channels that are alive")
+        if count in (int(cold.any(dim=0).sum()), int(cold[0].sum()), int(cold[-1].sum())):
+            raise Mistake("you counted channels that are 0 in one picture; dead means 0 in all")
         if count == int((maps.amax(dim=(0, 2, 3)) < 1e-3).sum()):
             raise Mistake("a channel with one tiny number is not dead: it still has a gradient; compare with 0 itself")
         if count == int(zeros.any(dim=3).any(dim=2).any(dim=0).sum()):
             raise Mistake("you counted the channels with a zero somewhere; dead means zero everywhere")
         raise Mistake(f"of {maps.shape[1]} channels {dead} are 0 in every picture and place, but you count {count:g}")
     return "such units stay dead, their gradient is 0: a smaller learning rate or a leaky relative keeps them alive"
+
+
+def _ten_channels() -> torch.Tensor:
+    """Two pictures (2, 10, 3, 4) of which every usual mistake counts another number of channels; 2 are dead."""
+    maps = torch.zeros(2, 10, 3, 4)  # channels 0 and 3 stay dead
+    maps[1, 1, 2, 3] = 0.5  # 0 in the first picture
+    maps[0, 4, 0, 0] = 0.5  # 0 in the second one
+    maps[0, 5, 1, 1] = 1e-5  # hardly above 0, but alive
+    maps[:, 6], maps[:, 7, 2] = 1e-6, 1e-6
+    maps[:, 5, 0, 1] = 1e-6
+    maps[:, 8, 1] = 2.0
+    maps[:, 2], maps[:, 9] = 1.0, 30.0
+    return maps
 
 
 @exercise("bug 3.3", "Nothing below zero")
@@ -269,7 +302,6 @@ def bug_3_3(function: object) -> str:
     if list(kept) != ["conv", "relu", "pool"]:
         raise Mistake(f"the entries should still be conv, relu and pool, but they are {', '.join(map(str, kept))}")
     for name, values in kept.items():
-        attempted(values)
         expect_type(values, torch.Tensor, f"kept['{name}']")
     if not torch.equal(given, pictures):
         raise Mistake("the pictures that were given have changed; nothing should write into them")

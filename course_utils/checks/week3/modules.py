@@ -3,7 +3,6 @@
 import copy
 import sys
 
-import numpy as np
 import torch
 import torchvision
 from torch import nn
@@ -18,18 +17,7 @@ from course_utils.checks.core import (
     expect_tensor,
     expect_type,
 )
-
-
-def _whole(value: object, name: str) -> int:
-    """`value` as an int: a Python or NumPy integer, or a tensor with one."""
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        value = value.item()
-    if isinstance(value, (float, np.floating)):
-        raise Mistake(f"{name} is the float {value:g}, expected an int: // divides whole numbers, / does not")
-    if isinstance(value, np.integer):
-        value = int(value)
-    expect_type(value, int, name)
-    return value
+from course_utils.checks.week3._answers import expect_untouched, the_function, whole_number
 
 
 @exercise("3.1", "LeNet for other pictures")
@@ -38,7 +26,7 @@ def fc1_inputs(function: object) -> str:
         layers = nn.Sequential(nn.Conv2d(3, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2))
         maps = {side: layers(torch.empty(1, 3, side, side)) for side in (32, 28, 64, 33, 35, 100)}
     for side, left in maps.items():
-        answer = _whole(call(function, side), f"fc1_inputs({side})")
+        answer = whole_number(call(function, side), f"fc1_inputs({side})", "// divides whole numbers, / does not")
         wanted, last = left.numel(), left.shape[-1]
         told = f"fc1_inputs({side}) is {answer}, expected {wanted}"
         if answer == 6 * ((side - 4) // 2) ** 2:
@@ -137,6 +125,7 @@ def standardise_layer(layer: object) -> str:
     square, wide = torch.rand(2, 3, 3, 3), torch.rand(4, 3, 5, 6)
     answer = call(module.forward, square.clone())
     expect_type(answer, torch.Tensor, "what forward() returns")
+    expect_tensor(answer, "the output", dtype=torch.float32)
     by_width = (square - torch.tensor(mean)) / torch.tensor(std)
     if answer.shape == square.shape and torch.allclose(answer, by_width, atol=1e-5):
         raise Mistake(
@@ -155,9 +144,23 @@ def standardise_layer(layer: object) -> str:
         module.gain.copy_(torch.tensor([1.0, 2.0, 3.0]).reshape(module.gain.shape))
     scaled = wanted * torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
     expect_close(module(wide.clone()), scaled, "the output with gain 1, 2, 3", "gain should multiply its channel")
+    _expect_learning(module, wide)
     if call(module.double().forward, wide.double()).dtype != torch.float64:
         raise Mistake("after .double() the output should be float64; compute with the module's own tensors")
     return "what the network needs travels with it now: into the file, to the card, and the gain is learnt"
+
+
+def _expect_learning(module: nn.Module, x: torch.Tensor) -> None:
+    """Raise Mistake unless a gradient reaches gain and forward leaves its input as it is."""
+    given = x.clone()
+    answer = module(given)
+    expect_untouched(given, x)
+    if not module.gain.requires_grad:
+        raise Mistake("gain is frozen (its requires_grad is False), so no training will ever change it")
+    if answer.requires_grad:
+        answer.sum().backward()
+    if module.gain.grad is None:
+        raise Mistake("the output is right, but no gradient reaches gain: leave .data, detach() and no_grad() out")
 
 
 def _expect_places(module: nn.Module) -> None:
@@ -182,11 +185,15 @@ def _expect_places(module: nn.Module) -> None:
 
 NAMES = "conv1 relu1 pool1 conv2 relu2 pool2 conv3 relu3 conv4 relu4 conv5 relu5 pool5".split()
 
+SETTINGS = (
+    "in_channels out_channels kernel_size stride padding dilation groups padding_mode ceil_mode return_indices".split()
+)
+
 
 @exercise("3.4", "AlexNet with names")
 def alexnet_names(function: object) -> str:
     with torch.device("meta"):
-        features = call(function)
+        features = call(the_function(function))
         truth = torchvision.models.alexnet(weights=None)
     expect_type(features, nn.Sequential, "what named_features() returns")
     names = list(features._modules)
@@ -200,12 +207,15 @@ def alexnet_names(function: object) -> str:
     for name, mine, theirs in zip(names, features, truth.features, strict=True):
         if type(mine) is not type(theirs):
             raise Mistake(f"{name} is a {type(mine).__name__}, torchvision's is a {type(theirs).__name__}")
-        for setting in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
+        for setting in SETTINGS:
             got, wanted = (_pair(getattr(layer, setting, None)) for layer in (mine, theirs))
             if got != wanted:
                 raise Mistake(f"{name} has {setting} {got}, torchvision's has {wanted}; compare the two lines")
         if (getattr(mine, "bias", None) is None) != (getattr(theirs, "bias", None) is None):
             raise Mistake(f"{name} has no bias; torchvision's has one for each of its channels")
+        for parameter in mine.parameters():
+            if parameter.dtype != torch.float32:
+                raise Mistake(f"the weights of {name} have dtype {parameter.dtype}, torchvision's have torch.float32")
     truth.features = copy.deepcopy(features).to("meta")
     output = truth(torch.empty(1, 3, 224, 224, device="meta"))
     count = sum(parameter.numel() for parameter in truth.parameters())
@@ -237,10 +247,10 @@ class _Odd(nn.Module):
 @exercise("3.5", "A census")
 def census(function: object) -> str:
     plain = nn.Sequential(nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, 2))
-    nested = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 5), nn.ReLU()), nn.Linear(3, 2))
+    nested = nn.Sequential(nn.Sequential(nn.Identity(), nn.ReLU(), nn.Conv2d(2, 3, 5)), nn.Linear(3, 2))
     cases = [
         ("two linear layers", plain, {"0": 7 * 5 + 5, "2": 5 * 2 + 2}),
-        ("a block in a network", nested, {"0.0": 3 * (2 * 5 * 5 + 1), "1": 3 * 2 + 2}),
+        ("a block in a network", nested, {"0.2": 3 * (2 * 5 * 5 + 1), "1": 3 * 2 + 2}),
         (
             "a model with an own parameter, batch norm and a frozen layer",
             _Odd(),
@@ -260,21 +270,25 @@ def _compare_census(text: str, model: nn.Module, answer: dict, wanted: dict[str,
     """Raise Mistake for the first difference between the two counts."""
     for name in answer:
         expect_type(name, str, "a key")
-    counts = {name: _whole(number, f"the count of {name!r}") for name, number in answer.items()}
+    hint = "p.numel() gives whole numbers"
+    counts = {name: whole_number(number, f"the count of {name!r}", hint) for name, number in answer.items()}
     modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
     if set(counts) & (set(parameters) - {"scale"}):
         raise Mistake("the keys name parameters (such as 0.weight); an entry is a module: weight and bias together")
     unknown = [name for name in counts if name not in modules]
     if unknown:
+        if whole := [name for name in wanted if name.rpartition(".")[2] == unknown[0]]:
+            raise Mistake(f"{text}: {unknown[0]!r}: the key should be the whole dotted name, such as {whole[0]!r}")
         raise Mistake(f"{text}: {unknown[0]!r} is the name of no module; named_modules() gives the dotted names")
-    empty = [name for name, number in counts.items() if number == 0]
-    if empty:
-        raise Mistake(f"{text}: {type(modules[empty[0]]).__name__} {empty[0]!r} has no parameters; leave it out")
-    if sum(counts.values()) > sum(wanted.values()) and set(counts) - set(wanted):
+    filled = {name for name, number in counts.items() if number}
+    if sum(counts.values()) > sum(wanted.values()) and filled - set(wanted):
         raise Mistake(
             f"{text}: {sum(wanted.values())} numbers, but your sum is {sum(counts.values())}: parameters() also walks "
             "into the children, so they are counted again"
         )
+    empty = [name for name, number in counts.items() if number == 0]
+    if empty:
+        raise Mistake(f"{text}: {type(modules[empty[0]]).__name__} {empty[0]!r} has no parameters; leave it out")
     if too_high := [name for name in counts if name not in wanted]:
         raise Mistake(
             f"{text}: {too_high[0]!r} has none of its own, they belong to modules inside it; walk the whole tree"
@@ -302,7 +316,10 @@ def bug_3_1(network: object) -> str:
     for depth in (3, 5):
         net, twin = call(network, depth), call(network, depth)
         expect_type(net, nn.Module, "Deep(depth)")
-        expect_tensor(call(net.forward, x), "the output", shape=(40, 1))
+        given = x.clone()
+        output = call(net.forward, given)
+        expect_tensor(output, "the output", dtype=torch.float32, shape=(40, 1), requires_grad=True)
+        expect_untouched(given, x)
         numbers, ends, hidden = sum(p.numel() for p in net.parameters()), 16 + 16 + 16 + 1, 16 * 16 + 16
         if numbers == ends:
             raise Mistake(
@@ -314,14 +331,26 @@ def bug_3_1(network: object) -> str:
             )
         if numbers != ends + depth * hidden:
             raise Mistake(f"Deep({depth}) should have {ends + depth * hidden} parameters, but it has {numbers}")
-        net(x).sum().backward()
+        if frozen := [name for name, p in net.named_parameters() if not p.requires_grad]:
+            raise Mistake(f"{frozen[0]} is frozen (its requires_grad is False), so the training leaves it as it is")
+        output.sum().backward()
         unused = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
         if unused:
             raise Mistake(f"all layers are registered now, but forward does not use {unused[0]}: it gets no gradient")
         twin.load_state_dict(net.state_dict())
         if not torch.allclose(twin(x), net(x), atol=1e-6):
             raise Mistake("a copy with the same state_dict still computes something else; what is not in it?")
+        if _is_straight(net):
+            raise Mistake("the network can only draw a straight line now; keep the tanh after every layer but the last")
     return "a plain list is invisible: not learnt, not stored, not moved, and not one message; count the parameters"
+
+
+def _is_straight(net: nn.Module) -> bool:
+    """Whether the network of one input draws a straight line, as layers without a bend between them do."""
+    with torch.no_grad():
+        drawn = net(torch.linspace(-8, 8, 101).unsqueeze(1)).flatten()
+    line = drawn[0] + (drawn[-1] - drawn[0]) * torch.linspace(0, 1, 101)
+    return bool((drawn - line).abs().max() <= 1e-3 * (drawn.max() - drawn.min()))
 
 
 @exercise("bug 3.2", "Guessing among ten")
@@ -333,23 +362,29 @@ def bug_3_2(network: object) -> str:
     net.eval()
     for count in (6, 5):
         pictures = torch.rand(count, 1, 28, 28)
-        scores = call(net.forward, pictures)
-        expect_tensor(scores, "the output", dtype=torch.float32, shape=(count, 10))
+        scores = call(net.forward, pictures.clone())
+        expect_tensor(scores, "the output", dtype=torch.float32, shape=(count, 10), requires_grad=True)
         if torch.allclose(scores, scores[:1].expand_as(scores), atol=1e-6):
             raise Mistake("all pictures of a batch get the same ten scores; each one needs a row of its own numbers")
-        alone = torch.cat([call(net.forward, picture[None]) for picture in pictures])
+        alone = torch.cat([call(net.forward, picture[None].clone()) for picture in pictures])
         if not torch.allclose(scores, alone, atol=1e-5):
             raise Mistake(
                 "a picture alone gets other scores than the same picture in a batch: "
                 "each row before fc holds numbers of several pictures"
             )
+        for sums, name in ((scores.exp().sum(dim=1), "log-probabilities"), (scores.sum(dim=1), "probabilities")):
+            if torch.allclose(sums, torch.ones(count), atol=1e-5):
+                raise Mistake(f"forward gives {name}; cross_entropy wants the scores of fc as they are")
     numbers = sum(p.numel() for p in net.parameters())
     if numbers != 5_142:
         raise Mistake(f"no picture meets another now, but the layers changed: {numbers} parameters instead of 5142")
     if not all(isinstance(getattr(net, name, None), nn.Module) for name in ("conv1", "conv2", "fc")):
         raise Mistake("keep the three layers conv1, conv2 and fc; only the way between them is wrong")
     # the gradient of the summed scores is, in every row of fc.weight, the sum of the numbers that fc was given
-    net(pictures).sum().backward()
+    net(pictures.clone()).sum().backward()
+    for name, parameter in net.named_parameters():
+        if parameter.grad is None:
+            raise Mistake(f"every picture has its own row, but no gradient reaches {name}, so it will not learn")
     maps = pictures
     for conv in (net.conv1, net.conv2):
         maps = nn.functional.max_pool2d(torch.relu(conv(maps)), 2)
