@@ -115,7 +115,7 @@ check.first_answer(answer)
 # | 1 | tensors, computation graphs, autograd, linear and logistic regression | [week1_tensors_autograd.ipynb](week1_tensors_autograd.ipynb) |
 # | 2 | data: Dataset, DataLoader, transforms, augmentation | [week2_data.ipynb](week2_data.ipynb) |
 # | 3 | models: modules, containers, convolution, pooling, activations | [week3_models.ipynb](week3_models.ipynb) |
-# | 4 | weight initialisation, losses, optimizers | in preparation |
+# | 4 | weight initialisation, losses, optimizers | [week4_training.ipynb](week4_training.ipynb) |
 # | 5 | learning-rate schedulers, TensorBoard, hooks, CAM and Grad-CAM | in preparation |
 # | 6 | training practice: checkpoints, regularisation, tuning, speed | in preparation |
 #
