@@ -201,7 +201,7 @@ assert max(ratios) - min(ratios) < 1e-9 and 0.5 < ratios[0] < 2
 #
 # $$\frac{\partial L}{\partial W_2} = \left(\frac{\partial L}{\partial H_2}\right)^{\!\top} H_1$$
 #
-# If $H_1$ tends to 0, so does the gradient of $W_2$; if it explodes, the gradient explodes.
+# If $H_1$ tends to 0, so does the gradient of $W_2$ (梯度消失); if it explodes, the gradient explodes (梯度爆炸).
 
 # %% covers=["w4-grad-depends-output"] tags=["proof"]
 torch.manual_seed(seed)
@@ -496,7 +496,7 @@ for kaiming in (False, True):
 
 
 # %% [markdown]
-# After 50 layers the default network gives the same answer to everything: the biases speak, the input is forgotten. What that does to training is quickly tried: 20 layers with ReLU, 1,000 handwritten digits, the plain descent of week 2. The only difference is the first line of numbers.
+# After 50 layers the default network gives the same answer to everything: the biases speak, the input is forgotten. What that does to training is quickly tried: 20 layers with ReLU, 1,000 handwritten digits, the plain gradient descent of week 1. The only difference is the initial weights and biases.
 
 # %% covers=["w4-kaiming-relu"]
 def deep_net(fill=None):
@@ -560,7 +560,7 @@ curves.loss_curves(losses, x_label="epoch", title="20 layers with ReLU, three wa
 # | | `normal_(w, mean, std)` (正态分布) | that mean and that std |
 # | | `trunc_normal_(w, mean, std, a, b)` + | normal, and no number outside a to b |
 # | | `constant_(w, value)` (常数), `ones_` +, `zeros_` + | all numbers equal |
-# | structure | `orthogonal_` (正交矩阵) | $WW^\top = I$: keeps every length |
+# | structure | `orthogonal_` (正交矩阵) | square: $WW^\top = I$, keeps every length; otherwise the shorter side is orthonormal |
 # | | `eye_` (单位矩阵) | a linear layer that passes its input on |
 # | | `dirac_` + | a convolution that passes its input on |
 # | | `sparse_(w, sparsity)` (稀疏矩阵) | that share of each column is zero |
@@ -585,7 +585,7 @@ nn.init.constant_(weight, 0.3)
 print("constant_: different numbers in the weight:", weight.unique().numel())
 
 # %% [markdown]
-# Those with a structure are exact, not just on average. `normal_` with std $\sqrt{1/n}$ keeps the scale on average, and wanders; the narrower the layers, the more. `orthogonal_` keeps the length of every vector, through any number of layers:
+# Those with a structure are exact, not just on average. `normal_` with std $\sqrt{1/n}$ keeps the scale on average, and wanders; the narrower the layers, the more. A square `orthogonal_` weight keeps the length of every vector, through any number of layers:
 
 # %% covers=["w4-init-orthogonal", "w4-init-eye", "w4-init-sparse", "w4-init-list"] tags=["proof"]
 torch.manual_seed(seed)
@@ -714,7 +714,7 @@ print("loss", rounded(loss), "cost", rounded(cost), "objective", rounded(objecti
 
 
 # %% [markdown] covers=["w4-loss-base"]
-# In everyday speech all three are called loss, and torch's `mean` is the second. (The third is the business of the optimizer: its `weight_decay`, later this week.)
+# In everyday speech all three are called loss, and torch's `mean` is the second. (The third is the business of the optimizer: its `weight_decay`, later this week. Its λ comes with a half, $\tfrac{\lambda}{2}\sum w^2$, so λ here would be half of `weight_decay` there.)
 #
 # ### A loss in torch is a module
 #
@@ -1005,7 +1005,7 @@ assert torch.allclose(own, losses[0], atol=1e-6)  # another number may say "leav
 print("all ignored:", F.cross_entropy(logits, torch.full((3,), -100)).item())
 
 # %% [markdown]
-# **Probabilities.** A target may be a distribution over the classes, in the input's shape and dtype: then the loss is the whole sum $-\sum_c p_c \log q_c$, and nothing is picked. **Label smoothing** is a special case: `label_smoothing=ε` mixes every label with a little of the uniform distribution, $p = (1-\varepsilon)\,\text{onehot} + \varepsilon / C$, so that the network is not paid for being infinitely sure.
+# **Probabilities.** A target may be a distribution over the classes, in the input's shape, floating point (`ignore_index` does not go with it): then the loss is the whole sum $-\sum_c p_c \log q_c$, and nothing is picked. **Label smoothing** is a special case: `label_smoothing=ε` mixes every label with a little of the uniform distribution, $p = (1-\varepsilon)\,\text{onehot} + \varepsilon / C$, so that the network is not paid for being infinitely sure.
 #
 # > **Then and now.** `CrossEntropyLoss` once had `weight`, `ignore_index` and `reduction`. Both of these came later.
 
@@ -1277,7 +1277,7 @@ print("parameters:", [name for name, _ in criterion.named_parameters()])
 # %% [markdown] covers=["w4-bceloss"]
 # ### nn.BCELoss
 #
-# Sometimes the questions are independent: is there a cat? is there a dog? Both may be so, or neither. Then every output is a probability of its own, and its loss is the cross-entropy of a coin, the **binary cross-entropy** (二分类交叉熵):
+# Sometimes the questions are independent: is there a cat? is there a dog? Both may be so, or neither. Then every output is a probability of its own, and its loss is the cross-entropy of a coin, the **binary cross-entropy** (二分类交叉熵, in week 1 二元交叉熵):
 #
 # $$l = -\big(y \log q + (1 - y)\log(1 - q)\big)$$
 #
@@ -1541,7 +1541,7 @@ print("median", int(days.median()), "mean", int(days.mean()))
 question.reveal(f"L1 {best_number(nn.L1Loss())}, MSE {best_number(nn.MSELoss())}")
 
 # %% [markdown] covers=["w4-smoothl1"]
-# L1 finds the **median**, MSE the **mean**. The squared error lets one lost parcel pull the answer to a number that fits nobody. L1 is robust, but has a corner at 0: its slope is as steep for a tiny error as for a large one.
+# L1 finds the **median** (中位数), MSE the **mean**. The squared error lets one lost parcel pull the answer to a number that fits nobody. L1 is robust, but has a corner at 0: its slope is as steep for a tiny error as for a large one.
 #
 # **SmoothL1** takes the best of both: quadratic near 0, linear beyond. With $d = x - y$:
 #
@@ -1803,7 +1803,7 @@ print("Poisson:", rounded(poisson(expected, seen) - poisson(seen, seen), 2))
 #
 # $$\tfrac12\left(\log \text{var} + \frac{(x - y)^2}{\text{var}}\right)$$
 #
-# `full=True` adds the constant $\tfrac12\log 2\pi$. Input, target and var have the same shape, all floats (var may also be one number for each row, or one for all). Suppose the model is off by 1.
+# `full=True` adds the constant $\tfrac12\log 2\pi$. Input, target and var have the same shape, all floats (var may also be one number for each row, or one Python float for all). Suppose the model is off by 1.
 
 # %%
 question = predict("Off by 1: which variance is punished least?", ["0.1", "1", "10"])
@@ -2473,7 +2473,7 @@ check.loss_map(loss_map)
 # | | GaussianNLLLoss | * and a variance | * | the noise differs from place to place |
 # | classification | CrossEntropyLoss | (N, C) scores | (N,) int64, or (N, C) | one of C classes: the usual choice |
 # | | NLLLoss | (N, C) log-probabilities | (N,) int64 | the log_softmax is already there |
-# | | LinearCrossEntropyLoss | (N, features) | (N,) int64 | last layer and loss in one |
+# | | LinearCrossEntropyLoss | (N, features) | (N,) int64, or (N, C) | last layer and loss in one |
 # | | AdaptiveLogSoftmaxWithLoss | (N, features) | (N,) int64 | very many classes, most of them rare |
 # | | MultiMarginLoss | (N, C) scores | (N,) int64 | a margin is enough, no probabilities wanted |
 # | yes or no | BCEWithLogitsLoss | * scores | * 0 to 1 | two classes, or several labels |
@@ -2791,9 +2791,9 @@ with look():
     )
     for lr in rates:
         losses = descend(lr, steps=100)[1]
-        colour, style = (BLUE, "-") if lr < 0.125 else (RED, "--")
+        colour, style, level = (BLUE, "-", 1e-23) if lr < 0.125 else (RED, "--", 1e-18)
         axes.semilogy(losses, style, color=colour)
-        shown = max(t for t in range(100) if losses[t] > 1e-23)
+        shown = max(t for t in range(100) if losses[t] > level)
         axes.annotate(f" {lr}", (shown, losses[shown]), color=colour, fontsize=9)
     axes.set(xlabel="iteration", ylabel="loss", xlim=(0, 108), ylim=(1e-24, 100))
     axes.set_title("Solid: below 0.125. Dashed: above it")
@@ -2801,7 +2801,7 @@ drawing
 
 
 # %% [markdown]
-# A larger rate is faster, up to a point; beyond it a larger rate is slower again, and at 0.25 nothing holds it any more. With one weight the best rate is half of the one that breaks. With many weights it is just below it, and the exercise shows what decides.
+# A larger rate is faster, up to a point; beyond it a larger rate is slower again, and at 0.25 nothing holds it any more. With one weight the best rate is half of the one that breaks. With many weights of very different curvature it moves up, close to the one that breaks, and the exercise shows what decides.
 
 # %% [markdown]
 # ### Exercise 4.9 The rate at which it breaks · 10 min · ★★
@@ -3040,7 +3040,7 @@ check.three_groups(three_groups)
 # %% [markdown]
 # ### Find the bug 4.5 The new head · 8 min · ★★
 #
-# A network could tell two things apart. Now it shall read the ten digits: its features stay as they are (frozen), its last layer is replaced by one with ten outputs, and only this layer is trained. No error, no warning, the gradients are there. But the loss stays at guessing, ln 10. Repair `fine_tune`. (It runs in double precision, so that the curve is the same on every machine.)
+# A network could tell two things apart. Now it shall read the ten digits: its features stay as they are (frozen), its last layer is replaced by one with ten outputs, and only this layer is trained. No error, no warning, the gradients are there. But the loss stays at guessing, log 10. Repair `fine_tune`. (It runs in double precision, so that the curve is the same on every machine.)
 
 # %% tags=["exercise", "find-the-bug"]
 def fine_tune(images, labels):
@@ -3436,7 +3436,7 @@ print("AdamW, today's usual default:", torch.optim.AdamW.__mro__[1].__name__, "i
 # | `Muon` | turns the momentum of a matrix into one whose directions count alike |
 # | `LBFGS` | estimates the curvature from past steps, needs a closure |
 #
-# The plan for the proofs is always the same. Four numbers start somewhere, and eight gradients are given, as if they came from eight batches. torch makes its eight steps, we make ours with plain tensor arithmetic, and **every** place on the way must agree to 1e-6, in double precision.
+# The plan for the proofs is nearly always the same (SparseAdam and LBFGS get a small problem of their own). Four numbers start somewhere, and eight gradients are given, as if they came from eight batches. torch makes its eight steps, we make ours with plain tensor arithmetic, and **every** place on the way must agree to 1e-6, in double precision.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -3592,10 +3592,10 @@ for kind in (torch.optim.Adam, torch.optim.AdamW):
 print(f"decay alone: {(1 - 0.005 * 0.05) ** 200:.2f}")
 
 # %% [markdown]
-# Under Adam the first weight keeps its size and the second is all but gone. Under AdamW both do what the decay says, $(1 - \text{lr}\,\lambda)^{200}$. When you want weight decay with Adam, take AdamW.
+# Under Adam the first weight keeps its size, and of the second a quarter is left. Under AdamW both shrink alike, and nearly as the decay alone says, $(1 - \text{lr}\,\lambda)^{200}$; what is missing is Adam's first steps, which the later ones do not quite take back. When you want weight decay with Adam, take AdamW.
 
 # %% [markdown]
-# And ask for **which** tensors you want it. Here is a tiny problem to see why: the temperature of a day, 20 degrees on average, five up and five down. The inputs are the hour on a clock's face, then follow a normalisation layer and a linear layer. That is all it takes, for $20 - 5\cos(\ldots)$ is a bias and two weights.
+# And ask for **which** tensors you want it. Here is a tiny problem to see why: the temperature of a day, 20 degrees on average, five up and five down. The inputs are the hour on a clock's face, then follow a normalisation layer (`nn.RMSNorm`: it divides each row by its root mean square and multiplies each column by a learnt number, its own gain, not that of lesson 4.1) and a linear layer. That is all it takes, for $20 - 5\cos(\ldots)$ is a bias and two weights.
 
 # %%
 hours = torch.linspace(0, 23.5, 48, dtype=torch.float64)
@@ -3678,7 +3678,7 @@ check.bug_4_6(make_optimizer)
 # %% [markdown] covers=["w4-adamax", "w4-adamax-bound"]
 # ### Adam's relatives
 #
-# **Adamax** (无穷范数) replaces the mean square by the largest gradient, which slowly fades: $u \leftarrow \max(\beta_2 u, |g|)$. With it comes a promise (Adam增加学习率上限): no step is longer than the learning rate. For a constant gradient every step is exactly `lr`.
+# **Adamax** (无穷范数) replaces the mean square by the largest gradient, which slowly fades: $u \leftarrow \max(\beta_2 u, |g|)$. With it comes a promise (Adam增加学习率上限): a step is at most about as long as the learning rate (1 percent more in the worst case, because u fades). For a constant gradient every step is exactly `lr`.
 
 # %% covers=["w4-adamax", "w4-adamax-bound"] tags=["proof"]
 w, m, u, by_hand = START, 0, torch.zeros(2, 2).double(), []
@@ -3689,7 +3689,7 @@ for t, g in enumerate(GRADIENTS, start=1):
     by_hand.append(w)
 proven(by_hand, lambda params: torch.optim.Adamax(params, lr=0.1))
 places = torch.stack([START, *by_hand])
-print("longest step:", rounded(places.diff(dim=0).abs().max().item()), "of at most 0.1")
+print("longest step:", rounded(places.diff(dim=0).abs().max().item()), "of about 0.1 at most")
 assert places.diff(dim=0).abs().max() <= 0.1 + 1e-6
 constant = GRADIENTS[:1].repeat(5, 1, 1)
 same, _ = steps_of(lambda params: torch.optim.Adamax(params, lr=0.1), gradients=constant)
@@ -3715,7 +3715,7 @@ for t, g in enumerate(GRADIENTS, start=1):
 proven(by_hand, lambda params: torch.optim.NAdam(params, lr=0.1))
 
 # %% [markdown]
-# **RAdam** distrusts a young average. One squared gradient says little about their size, yet Adam divides by it. RAdam computes how many squares its average is worth, $\rho_t$. While that is at most 5, it steps with the plain average $m$; afterwards it divides, times a factor $r_t$ that grows towards 1.
+# **RAdam** distrusts a young average. One squared gradient says little about their size, yet Adam divides by it. RAdam computes how many squares its average is worth, $\rho_t$. While that is at most 5, it steps with the bias-corrected average $m/(1-\beta_1^t)$ alone; afterwards it divides, times a factor $r_t$ that grows towards 1.
 
 # %% covers=["w4-ten-optimizers"] tags=["proof"]
 limit = 2 / (1 - 0.999) - 1
@@ -3832,7 +3832,7 @@ for g in GRADIENTS:
 proven(by_hand, lambda params: torch.optim.Rprop(params, lr=0.1))
 
 # %% [markdown]
-# With the gradient of **all** data this is fast and needs no tuning. With batches it goes wrong, and it is worth knowing why. Take a weight whose gradient is 0.1 in nine batches and −0.9 in the tenth. The mean is 0: it should stay. The signs say: nine steps this way, one that way. A hundred such batches:
+# With the gradient of **all** data this works, and in a straight valley it is fast (in a curved one it is not, as the race will show). With batches it goes wrong, and it is worth knowing why. Take a weight whose gradient is 0.1 in nine batches and −0.9 in the tenth. The mean is 0: it should stay. The signs say: nine steps this way, one that way. A hundred such batches:
 
 # %% covers=["w4-rprop"]
 batches = torch.tensor([0.1] * 9 + [-0.9], dtype=torch.float64).repeat(10).unsqueeze(1)
@@ -4164,7 +4164,7 @@ surfaces.descent_paths(
 )
 
 # %% [markdown]
-# Plain SGD jumps across and creeps along, the old trouble. Momentum overshoots and comes back. And on Rosenbrock:
+# Plain SGD jumps across and creeps along, the old trouble. Momentum swings across for longer, but gets further along in the same time. And on Rosenbrock:
 
 # %%
 surfaces.descent_paths(
@@ -4276,7 +4276,7 @@ curves.loss_curves(
 # | a large model, memory is short | Adafactor |
 # | large weight matrices, at the frontier | Muon for the matrices, AdamW for the rest |
 # | large embedding tables, few rows a batch | SparseAdam, or Adagrad |
-# | few weights, all data at once, smooth | LBFGS with `line_search_fn="strong_wolfe"`, or Rprop |
+# | few weights, all data at once, smooth | LBFGS with `line_search_fn="strong_wolfe"` |
 # | recurrent networks, old recipes | RMSprop, as the recipe says |
 #
 # Adadelta, Adamax, NAdam, RAdam and ASGD are worth knowing because papers use them. Nobody is surprised if you never do.
@@ -4345,7 +4345,7 @@ check.lion(Lion)
 #
 # A loss follows from the **target**: numbers, counts, distributions, classes, an order, alike or not, a sequence. What a model feels is the slope of the loss, not its height. Two habits for all of them: compare the shapes before you subtract, and take `.item()` of what is only to be printed.
 #
-# An **optimizer** holds parameter groups and a state for each parameter, and turns gradients into steps. The learning rate has a ceiling that the steepest direction sets; **momentum** averages the past steps and lets the slow directions catch up. The adaptive ones give each parameter a step length of its own. Whatever you choose: it moves the tensors that it was given, and no others.
+# An **optimizer** holds parameter groups and a state for each parameter, and turns gradients into steps. The learning rate has a ceiling that the steepest direction sets; **momentum** averages the past gradients and lets the slow directions catch up. The adaptive ones give each number a step length of its own. Whatever you choose: it moves the tensors that it was given, and no others.
 #
 # | you learned | the official page |
 # |---|---|
@@ -4367,6 +4367,6 @@ check.lion(Lion)
 check.summary()
 
 # %% [markdown]
-# **New words.** standard deviation 标准差 · variance 方差 · exploding gradient 梯度爆炸 · vanishing gradient 梯度消失 · variance consistency 方差一致性 · Xavier initialisation Xavier初始化 · Kaiming initialisation Kaiming初始化 · gain 方差变化尺度 · loss function 损失函数 · cost function 代价函数 · objective function 目标函数 · self-information 自信息 · entropy 熵 · cross-entropy 交叉熵 · relative entropy, KL divergence 相对熵 · negative log likelihood 负对数似然 · binary cross-entropy 二分类交叉熵 · median 中位数 · quantile 分位数 · Poisson distribution 泊松分布 · hinge loss 折页损失 · ranking loss 排序损失 · embedding 嵌入 · cosine similarity 余弦相似度 · triplet loss 三元组损失 · CTC loss CTC损失 · optimizer 优化器 · learning rate 学习率 · momentum 动量 · parameter group 参数组 · weight decay 权值衰减
+# **New words.** standard deviation 标准差 · exploding gradient 梯度爆炸 · vanishing gradient 梯度消失 · variance consistency 方差一致性 · Xavier initialisation Xavier初始化 · Kaiming initialisation Kaiming初始化 · gain 方差变化尺度 · loss function 损失函数 · cost function 代价函数 · objective function 目标函数 · self-information 自信息 · entropy 熵 · cross-entropy 交叉熵 · relative entropy, KL divergence 相对熵 · negative log likelihood 负对数似然 · binary cross-entropy 二分类交叉熵 · median 中位数 · quantile 分位数 · Poisson distribution 泊松分布 · hinge loss 折页损失 · ranking loss 排序损失 · embedding 嵌入 · cosine similarity 余弦相似度 · triplet loss 三元组损失 · CTC loss CTC损失 · optimizer 优化器 · learning rate 学习率 · momentum 动量 · parameter group 参数组 · weight decay L2正则化系数
 #
 # **Next week** the learning rate gets a timetable, and you look inside a network while it works.
