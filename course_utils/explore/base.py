@@ -199,7 +199,9 @@ class Explorer:
                     value=self._settings[name],
                     description=spec.label,
                     tooltip=spec.label,
-                    style={"description_width": "initial"},
+                    # as wide as their words: three buttons of the usual width take two rows
+                    style={"description_width": "initial"}
+                    | ({"button_width": "auto"} if spec.kind == "buttons" else {}),
                     layout={"width": f"{spec.width}px"},
                 )
                 for name, spec in self._specs.items()
