@@ -188,6 +188,16 @@ def expect_type(value: object, wanted: type | tuple[type, ...], name: str) -> No
         raise Mistake(f"{name} should be {article} {names}, but it is {kind(value)}")
 
 
+def plain_number(value: object, name: str) -> float:
+    """`value` as a Python number: a number, or a tensor or NumPy array that holds just one. Else a Mistake."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        return value.item()
+    if hasattr(value, "item") and getattr(value, "size", 0) == 1:
+        return value.item()
+    expect_type(value, (int, float), name)
+    return value
+
+
 def expect_tensor(
     value: object,
     name: str,

@@ -6,7 +6,7 @@ Each compares with something other than the solution: a slow loop, counted pixel
 import torch
 from torch import nn
 
-from course_utils.checks.core import Mistake, call, exercise, expect_close, expect_tensor, expect_type
+from course_utils.checks.core import Mistake, call, exercise, expect_close, expect_tensor, expect_type, plain_number
 from course_utils.checks.week3._answers import the_function, whole_number
 from course_utils.errors import in_words
 
@@ -31,15 +31,6 @@ def _in_a_frame(volume: torch.Tensor, frames: int, rows: int) -> torch.Tensor:
     return larger
 
 
-def _plain_number(value: object, name: str) -> float:
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        return value.item()
-    if hasattr(value, "item") and getattr(value, "size", 0) == 1:
-        return value.item()
-    expect_type(value, (int, float), name)
-    return value
-
-
 @exercise("3.6", "Two kernels by hand")
 def two_kernels(by_pencil: object, function: object) -> str:
     expect_type(by_pencil, dict, "by_pencil")
@@ -49,7 +40,7 @@ def two_kernels(by_pencil: object, function: object) -> str:
         number = by_pencil.get(name)
         if number is None or number is ...:
             raise Mistake(f"the number for '{name}' is still missing")
-        number, seen = _plain_number(number, f"'{name}'"), rows * columns
+        number, seen = plain_number(number, f"'{name}'"), rows * columns
         if number == 3 * seen:
             continue
         if number == seen:

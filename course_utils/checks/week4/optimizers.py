@@ -9,17 +9,8 @@ import math
 import torch
 from torch import nn
 
-from course_utils.checks.core import Mistake, attempted, call, exercise, expect_type
+from course_utils.checks.core import Mistake, attempted, call, exercise, expect_type, plain_number
 from course_utils.errors import in_words
-
-
-def _plain_number(value: object, name: str) -> float:
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        return value.item()
-    if hasattr(value, "item") and getattr(value, "size", 0) == 1:
-        return value.item()
-    expect_type(value, (int, float), name)
-    return value
 
 
 @exercise("4.9", "The rate at which it breaks")
@@ -33,7 +24,7 @@ def breaking_rate(function: object) -> str:
         answer = call(function, matrix.clone())
         if isinstance(answer, torch.Tensor) and answer.numel() > 1:
             raise Mistake(f"one rate serves all axes, but yours has shape {tuple(answer.shape)}; take the critical one")
-        rate = _plain_number(answer, "what breaking_rate() returns")
+        rate = plain_number(answer, "what breaking_rate() returns")
         if not math.isfinite(rate) or rate <= 0:
             raise Mistake(f"a learning rate is a positive number, but yours is {rate:g}")
         grows_below, grows_above = (_grows(matrix, rate * share) for share in (0.98, 1.02))
@@ -125,7 +116,7 @@ def first_step(answers: object) -> str:
         given = answers.get(name)
         if given is None or given is ...:
             raise Mistake(f"the number for {name} is still missing")
-        given = _plain_number(given, name)
+        given = plain_number(given, name)
         weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         weight.grad = torch.full_like(weight, 100.0)
         build([weight]).step()
@@ -279,7 +270,7 @@ def bug_4_5(function: object) -> str:
         raise Mistake(
             f"the last layer never moves: {strangers} tensors that the optimizer holds are not in the network"
         )
-    losses = [_plain_number(loss, "a loss") for loss in losses]
+    losses = [plain_number(loss, "a loss") for loss in losses]
     if not losses or not losses[-1] < 0.5 * losses[0]:
         raise Mistake(
             "the optimizer holds the last layer now, but the loss hardly falls; leave rate and rounds as given"
