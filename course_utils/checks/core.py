@@ -179,6 +179,17 @@ def call(function: object, *arguments: object) -> object:
     return returned
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """An error that the learner's Dataset raises while it is read becomes a Mistake of one line."""
+    try:
+        yield
+    except (Mistake, NotAttempted):
+        raise
+    except (Exception, SystemExit) as error:
+        raise Mistake(f"reading {what} stopped with {in_words(error, 120)}") from None
+
+
 def expect_type(value: object, wanted: type | tuple[type, ...], name: str) -> None:
     """Raise Mistake unless `value` is a `wanted`; a bool is no number."""
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted in (int, float, (int, float))):

@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 seed = 0
 device = "auto"
-epochs = 10
+epochs = 12
 dataset = "banknotes"
 
 # %% tags=["setup"]
@@ -881,11 +881,11 @@ for epoch in trange(epochs, desc="training", bar_format="{desc} {bar}"):
 # %% covers=["w2-train-lenet"] tags=["nbval-ignore-output"]
 both = {name: history[name] for name in ("train loss", "valid loss")}
 if epochs >= 10:
-    assert history["valid loss"][-1] < 0.5 * history["valid loss"][0]
-curves.loss_curves(both, x_label="epoch", title="LeNet on banknotes: both losses fall")
+    assert min(history["valid loss"]) < 0.5 * history["valid loss"][0]
+curves.loss_curves(both, x_label="epoch", title="LeNet on banknotes: the losses of training and validation")
 
 # %% [markdown]
-# The validation curve begins below the training curve. That is no bug: the training loss is a mean over the epoch, taken while the network was still getting better, the validation loss is taken at its end. Both end near 0; what they do there, in the third decimal, means nothing.
+# The validation curve begins below the training curve. That is no bug: the training loss is a mean over the epoch, taken while the network was still getting better, the validation loss is taken at its end. With some seeds it turns up again near the end: there learning by heart begins.
 #
 # > **Myth.** Seven scripts of the old course print this as validation result: `Loss: loss_val, Acc: correct / total`. Both numbers are wrong. `correct` and `total` count the **training** samples, so the "validation accuracy" is the training accuracy a second time; and `loss_val` is the **sum** over the batches, larger than a mean by as many times as there are batches. Here is what they would have printed after the first epoch, beside the truth.
 

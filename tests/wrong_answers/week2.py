@@ -166,7 +166,7 @@ WRONG = {
                 lengths="torch.tensor([max(map(len, tensors))] * len(tensors))",
                 returned="batch, lengths, labels",
             ),
-            "lengths is [3, 3, 3, 3], expected [2, 1, 3, 1]",
+            "lengths is [3, 3, 3, 3], expected [2, 2, 3, 1]",
         ),
         (
             PAD.format(

@@ -136,7 +136,7 @@ WRONG = {
         ("answer = {'CenterCrop(100)': (100, 100)}", "is missing"),
     ],
     "2.11": [
-        (ten(flip="v2.RandomHorizontalFlip()"), "give it p=1"),
+        (ten(flip="v2.RandomHorizontalFlip()"), "p=1, or more strength"),
         (ten(shear="v2.RandomRotation((20, 30))"), "a rotation is no shear"),
         (ten(crop="v2.Resize((160, 160))"), "a crop cuts a part away"),
         (ten(resize="v2.CenterCrop(150)"), "a frame is no resize"),

@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+import math
+import random
 
 import numpy as np
 import torch
@@ -16,8 +18,8 @@ from course_utils.checks.core import (
     expect_close,
     expect_tensor,
     expect_type,
+    reading,
 )
-from course_utils.errors import in_words
 
 
 @exercise("2.1", "How many steps?")
@@ -28,6 +30,8 @@ def steps(function: object) -> str:
         answer = call(function, samples, batch_size, epochs, drop_last)
         asked = f"steps({samples}, {batch_size}, {epochs}, {drop_last})"
         expect_type(answer, (int, float, np.integer), asked)
+        if isinstance(answer, bool) or not math.isfinite(answer):
+            raise Mistake(f"{asked} is {answer}, expected a whole number")
         if int(answer) != answer:
             raise Mistake(f"{asked} is {answer:.4g}, but there is no part of a step; round within each epoch")
         if answer == truth:
@@ -43,7 +47,7 @@ def steps(function: object) -> str:
 
 @exercise("2.2", "A batch of unequal lengths")
 def pad_together(function: object) -> str:
-    samples = [(torch.tensor([5.0, 6.0]), 0), (torch.tensor([7.0]), 1), (torch.tensor([1.0, 2.0, 3.0]), 1)]
+    samples = [(torch.tensor([5.0, 6.0]), 0), (torch.tensor([7.0, 0.0]), 1), (torch.tensor([1.0, 2.0, 3.0]), 1)]
     samples.append((torch.tensor([8.0]), 0))
     answer = call(function, [(tensor.clone(), label) for tensor, label in samples])
     expect_type(answer, (tuple, list), "what pad_together() returns")
@@ -58,18 +62,22 @@ def pad_together(function: object) -> str:
     if tuple(batch.shape) != (4, 3):
         raise Mistake(f"batch has shape {tuple(batch.shape)}, expected (4, 3): samples, length of the longest")
     expect_tensor(batch, "batch", dtype=torch.float32)
-    for name, numbers, truth in [("lengths", lengths, [2, 1, 3, 1]), ("labels", labels, [0, 1, 1, 0])]:
+    for name, numbers, truth in [("lengths", lengths, [2, 2, 3, 1]), ("labels", labels, [0, 1, 1, 0])]:
         expect_tensor(numbers, name, dtype=torch.int64, shape=(4,))
+        if name == "lengths" and numbers.tolist() == [2, 1, 3, 1]:
+            raise Mistake("the sample (7, 0) has length 2, its own zero counts; take the lengths before you pad")
         if numbers.tolist() != truth:
             raise Mistake(f"{name} is {numbers.tolist()}, expected {truth}; keep the order of the samples")
     wanted = [[5.0, 6.0, 0.0], [7.0, 0.0, 0.0], [1.0, 2.0, 3.0], [8.0, 0.0, 0.0]]
-    if batch.tolist() == [row[::-1] for row in [[6.0, 5.0, 0.0], [7.0, 0.0, 0.0], [3.0, 2.0, 1.0], [8.0, 0.0, 0.0]]]:
+    if batch.tolist() == [[0.0, 5.0, 6.0], [0.0, 7.0, 0.0], [1.0, 2.0, 3.0], [0.0, 0.0, 8.0]]:
         raise Mistake("the zeros stand on the left; here they belong on the right, behind the numbers")
     expect_close(batch, torch.tensor(wanted), "batch", "each row is a sample, then zeros")
-    loader = DataLoader(samples, batch_size=2, collate_fn=function)
-    if [tuple(inputs.shape) for inputs, _, _ in loader] != [(2, 2), (2, 3)]:
+    if [tuple(call(function, samples[k : k + 2])[0].shape) for k in (0, 2)] != [(2, 2), (2, 3)]:
         raise Mistake("with batches of two the widths should be 2 and 3: pad to the longest of these samples")
     return "keep the lengths: without them nobody can tell a padded zero from a real one"
+
+
+_CHAIN = ("__next__", "_next_data", "fetch", "__getitem__")
 
 
 class _Seen(Dataset):
@@ -82,6 +90,11 @@ class _Seen(Dataset):
         return 1
 
     def __getitem__(self, index: int) -> torch.Tensor:
+        self.owners = {
+            entry.function: [kind.__name__ for kind in type(entry.frame.f_locals["self"]).__mro__]
+            for entry in inspect.stack()[::-1]
+            if entry.function in _CHAIN and "self" in entry.frame.f_locals
+        }
         try:
             self.answer = call(self.function, inspect.stack())
         except (Mistake, NotAttempted) as outcome:
@@ -105,7 +118,7 @@ def call_chain(function: object) -> str:
         raise Mistake("the functions are there, but not their classes: type(...) of the frame's self has a __name__")
     if functions[:1] == ["__getitem__"]:
         raise Mistake("the list runs from the inside out; turn it round, so that torch's __next__ comes first")
-    wanted = ["__next__", "_next_data", "fetch", "__getitem__"]
+    wanted = list(_CHAIN)
     if "__next__" in functions[1:] or functions[:1] != ["__next__"]:
         raise Mistake(f"the list begins with {chain[0] if chain else 'nothing'}; begin with torch's __next__")
     if [entry for entry in functions if entry in wanted] != wanted:
@@ -113,25 +126,36 @@ def call_chain(function: object) -> str:
     own, base = type(reader).__name__, type(reader).__mro__[1].__name__
     if chain[0].split(".")[0] not in (own, base) or chain[-1] != "_Seen.__getitem__":
         raise Mistake(f"the classes should run from {own} to the Dataset, but they are {chain[0]} and {chain[-1]}")
+    for entry in chain:
+        owner, _, function = entry.rpartition(".")
+        if function in wanted and owner not in seen.owners[function]:
+            raise Mistake(f"{entry}: {function} belongs to {seen.owners[function][0]}; ask each frame for its own self")
     return "sampler, fetcher, Dataset: every batch of every program of this course comes this way"
 
 
 @exercise("bug 2.1", "Twins")
 def bug_2_1(dataset_class: object) -> str:
     def read_by_workers(samples: Dataset) -> list[float]:
-        copies = [copy.deepcopy(samples) for _ in range(2)]
-        return [float(copies[i % 2][i]) - i for i in range(len(samples))]
+        base = int(torch.randint(2**31, ()))
+        noise = [0.0] * len(samples)
+        for worker in (0, 1):
+            with torch.random.fork_rng(devices=[]):  # torch seeds all three generators in every worker
+                torch.default_generator.manual_seed(base + worker)
+                random.seed(base + worker)
+                np.random.seed(base + worker)
+                mine = copy.deepcopy(samples)
+                for i in range(worker, len(samples), 2):
+                    noise[i] = float(mine[i]) - i
+        return noise
 
     if not inspect.isclass(dataset_class):
         raise Mistake(f"this check takes the class Noisy itself, but it got {kind(dataset_class)}; pass it without ()")
     torch.default_generator.manual_seed(0)
     noisy = call(dataset_class)
-    try:
+    with reading("your Noisy"):
         if len(noisy) != 8:
             raise Mistake(f"Noisy has {len(noisy)} samples, expected 8 as before")
         first, second = read_by_workers(noisy), read_by_workers(noisy)
-    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise Mistake(f"reading your Noisy stopped with {in_words(error, 120)}") from None
     if all(abs(noise) < 1e-9 for noise in first):
         raise Mistake("there is no noise any more; the samples are to be noisy, each in its own way")
     if not 0.02 < np.std(first + second) < 0.3:

@@ -25,7 +25,7 @@ def channel_statistics(function: object) -> str:
     expect_type(answer, (tuple, list), "what channel_statistics() returns")
     if len(answer) != 2:
         raise Mistake(f"channel_statistics should return (mean, std), but it returned {len(answer)} thing(s)")
-    mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in answer)
+    mean, std = (_numbers(part, name) for name, part in zip(("mean", "std"), answer, strict=True))
     pixels = images.double().permute(1, 0, 2, 3).reshape(3, -1).numpy()
     if mean.ndim == 0:
         raise Mistake("mean is one number; every channel has its own: which dimensions are summed?")
@@ -35,6 +35,8 @@ def channel_statistics(function: object) -> str:
     naive = torch.stack([batch.mean(dim=(0, 2, 3)) for batch in batches]).mean(dim=0)
     if torch.allclose(mean, naive.double(), atol=1e-5):
         raise Mistake("this is the mean of the batches' means; the last batch is shorter and must count less")
+    if torch.allclose(mean, torch.from_numpy(pixels.std(axis=1)), atol=1e-2):
+        raise Mistake("the two are swapped: first mean, then std")
     expect_close(mean, pixels.mean(axis=1), "mean", "sum of all pixels of a channel, divided by their number")
     naive = torch.stack([batch.std(dim=(0, 2, 3)) for batch in batches]).mean(dim=0)
     if torch.allclose(std, naive.double(), atol=1e-3):
@@ -43,6 +45,17 @@ def channel_statistics(function: object) -> str:
         raise Mistake("mean is right; std is the variance, its root is missing")
     expect_close(std, pixels.std(axis=1), "std", "the root of: mean of the squares minus square of the mean", 2e-2)
     return "sums can be added batch by batch, standard deviations cannot; no data set is too large for this"
+
+
+def _numbers(part: object, name: str) -> torch.Tensor:
+    """One number a channel, from a tensor on any device, an array or a list."""
+    try:
+        values = torch.as_tensor(part).detach().cpu().to(torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise Mistake(f"{name} should be a tensor with one number a channel, but it is {kind(part)}") from None
+    if not bool(torch.isfinite(values).all()):
+        raise Mistake(f"{name} holds nan or inf; is it a root of a negative number? mean of the squares comes first")
+    return values
 
 
 @exercise("2.8", "The undoing transform")
@@ -57,7 +70,11 @@ def undo(function: object) -> str:
         raise Mistake(f"undo should return something to call, but it returned {kind(transform)}")
     kept = normalised.clone()
     back = call(transform, normalised)
-    expect_tensor(back, "the picture that comes back", shape=(3, 6, 5))
+    expect_type(back, torch.Tensor, "the picture that comes back")
+    if not back.is_floating_point():
+        raise Mistake(f"the picture that comes back is {back.dtype}; in 0…1 it needs a float dtype")
+    expect_tensor(back, "the picture that comes back", device="cpu", shape=(3, 6, 5))
+    back = back.detach().to(torch.float32)
     if not torch.equal(kept, normalised):
         raise Mistake("your transform changed the picture that it was given; work on a new tensor")
     m, s = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
@@ -78,10 +95,15 @@ def bug_2_3(function: object) -> str:
     if len(answer) != 2:
         raise Mistake(f"normalise should return (train, valid), but it returned {len(answer)} thing(s)")
     for name, part, before in zip(("train", "valid"), answer, (train, valid), strict=True):
-        expect_tensor(part, name, dtype=torch.float32, shape=tuple(before.shape))
-    new_train, new_valid = answer
+        expect_tensor(part, name, dtype=torch.float32, device="cpu", shape=tuple(before.shape))
+    new_train, new_valid = (part.detach() for part in answer)
     if torch.equal(new_valid, valid):
         raise Mistake("the validation part is not normalised at all; the model expects the training part's units")
+    if torch.allclose(new_valid, valid, atol=1e-4):
+        raise Mistake(
+            "the validation part came back as it was: is `train` overwritten before its mean and std are taken again? "
+            "By then they are 0 and 1; keep both in names of their own first"
+        )
     both = torch.cat([train, valid])
     if torch.allclose(new_valid, (valid - both.mean()) / both.std(), atol=1e-4):
         raise Mistake("mean and std were taken over both parts: that is a leak, the validation part counts as unseen")

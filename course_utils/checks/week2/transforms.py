@@ -22,6 +22,7 @@ from course_utils.checks.core import (
     expect_tensor,
     expect_type,
 )
+from course_utils.errors import one_line
 
 
 class _CountingNet(nn.Module):
@@ -60,7 +61,7 @@ def crop_vote(function: object) -> str:
         raise Mistake("the shape is (crops, classes): you averaged over the pictures; the crops are dimension 1")
     if tuple(answer.shape) == (3,):
         raise Mistake("the shape is (batch,): return the mean logits, (batch, classes); an argmax can follow later")
-    expect_tensor(answer, "vote(model, inputs)", dtype=torch.float32, shape=(3, 4))
+    expect_tensor(answer, "vote(model, inputs)", dtype=torch.float32, device="cpu", shape=(3, 4))
     with torch.no_grad():
         likely = {
             "you averaged the crops before the model saw them: it got one blurred picture each": model(inputs.mean(1)),
@@ -111,7 +112,7 @@ def sizes(answer: object) -> str:
             given = given.tolist()
         expect_type(given, (tuple, list), name)
         if len(given) != 2 or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in given):
-            raise Mistake(f"{name} should be two whole numbers, (width, height), but it is {given!r}")
+            raise Mistake(f"{name} should be two whole numbers, (width, height), but it is {one_line(repr(given), 40)}")
         given, truth = tuple(int(n) for n in given), transform(Image.new("RGB", (300, 200))).size
         if given == truth[::-1] != truth and "Rotation" not in name:
             raise Mistake(f"{name}: {given} has the height first, PIL's size begins with the width; {why}")
@@ -131,7 +132,7 @@ Pixels = np.ndarray  # float32 (H, W, 3), 0 to 255
 def ten_augmentations(function: object) -> str:
     _same_dice(0)
     original = v2.Compose([v2.Resize(_SIDE), v2.CenterCrop(_SIDE)])(data.photo("coffee"))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows: a file may be open
         given = original.copy()
         kinds = call(function, given, Path(folder))
         expect_type(kinds, dict, "what save_ten() returns")
@@ -202,7 +203,9 @@ def _drawn(name: str, transform: object, picture: Image.Image) -> list[Pixels]:
         if changed == _DRAWS:
             return draws
         if changed:
-            raise Mistake(f"{name!r} left the picture as it was in {_DRAWS - changed} of {_DRAWS} calls; give it p=1")
+            raise Mistake(
+                f"{name!r} left the picture as it was in {_DRAWS - changed} of {_DRAWS} calls; p=1, or more strength?"
+            )
     raise problem or Mistake(f"{name!r} changed nothing in {_DRAWS} calls; raise its strength")
 
 
