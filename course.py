@@ -173,7 +173,8 @@ def lab(options):
 
 def test(options):
     say("running the tests")
-    return hand_over(["-m", "pytest"] + options)
+    # one process for each core
+    return hand_over(["-m", "pytest", "-n", "logical"] + options)
 
 
 def notebooks(names):

@@ -18,6 +18,8 @@ import websocket
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# one server for all
+pytestmark = pytest.mark.xdist_group("lab")
 PATIENCE = 120  # seconds, for the server's start and for each cell
 # course.py with the environment that is running these tests in place of .venv
 LAB = """

@@ -194,7 +194,7 @@ def one_line(text: str) -> str:
 def test_the_first_call_installs_and_the_second_starts_at_once(copy):
     first = copy.run("test", "-k", "two words")
     assert first.returncode == 7, first.stderr
-    assert "pytest -k two words" in first.stdout
+    assert "pytest -n logical -k two words" in first.stdout
     assert "about" in first.stdout and "the environment is ready" in first.stdout
     venv, pinned, itself = copy.calls()
     python = str(copy.root / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")

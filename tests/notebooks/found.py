@@ -3,6 +3,7 @@
 import runpy
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +15,13 @@ SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 def name(path: Path) -> str:
     """A notebook in the name of a test."""
     return path.stem
+
+
+def by_notebook(paths: list[Path], *values: object, suffix: str = "") -> list:
+    """Parameters of tests that share what one run of a notebook found out: they stay in one process."""
+    return [
+        pytest.param(path, *values, id=path.stem + suffix, marks=pytest.mark.xdist_group(path.stem)) for path in paths
+    ]
 
 
 def syllabus() -> list[dict]:

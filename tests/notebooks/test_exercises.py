@@ -18,7 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from found import NOTEBOOKS, wrong_answers
+from found import NOTEBOOKS, by_notebook, wrong_answers
 from make_samples import GOOD
 from nbformat import NotebookNode
 
@@ -135,7 +135,7 @@ def _problems(path: Path, exercise: Exercise, notebook: NotebookNode, wrong: lis
 def cases() -> Iterator:
     for path in NOTEBOOKS:
         for exercise in exercises(read(path)):
-            yield pytest.param(path, exercise, id=f"{path.stem}-{exercise.number}")
+            yield from by_notebook([path], exercise, suffix=f"-{exercise.number}")
 
 
 @pytest.mark.parametrize(("path", "exercise"), list(cases()))

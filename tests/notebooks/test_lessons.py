@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from found import NOTEBOOKS, ROOT, name
+from found import NOTEBOOKS, ROOT, by_notebook
 from make_samples import GOOD
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from offline import offline, way
@@ -40,14 +40,14 @@ def stopped(path: Path, time: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+@pytest.mark.parametrize("path", by_notebook(NOTEBOOKS))
 def test_lessons_run_alone(path: Path, say):
     say(f"{path.stem}: every lesson alone, every cell twice, from the repository's root, network: {way()}")
     broken = stopped(path, 1)
     assert not broken, "\n".join(["after the parameters and setup cells alone:", *broken])
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+@pytest.mark.parametrize("path", by_notebook(NOTEBOOKS))
 def test_cells_run_twice_in_a_row(path: Path):
     broken = stopped(path, 2)
     assert not broken, "\n".join(["when the cell runs a second time:", *broken])
