@@ -14,7 +14,8 @@ import torch
 
 def one_line(message: object, limit: int = 160) -> str:
     """The first sentence of `message`, without addresses and links, at most `limit` characters long."""
-    text = " ".join(str(message).split())
+    # newer Pythons add a guess to the message of an unknown name
+    text = " ".join(str(message).split()).partition(". Did you mean")[0]
     text = re.sub(r"https?://\S+", "<link>", re.sub(r"\b0x[0-9a-f]+", "0x…", text))
     text = re.split(r"(?<=[.!]) (?=[A-Z(])", text)[0]
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -52,6 +52,7 @@ def test_what_is_no_error_class_is_refused(kinds):
     [
         ("It fails. Then more.", "It fails."),
         ("version 2.15 is fine", "version 2.15 is fine"),
+        ("f() got a keyword argument 'fil'. Did you mean 'fill'?", "f() got a keyword argument 'fil'"),
         ("at <object at 0x7f3a> see https://example.org/a?b=c", "at <object at 0x…> see <link>"),
         ("a\n\n   b", "a b"),
         ("x" * 200, "x" * 159 + "…"),

@@ -544,6 +544,7 @@ for epoch in (1, 2):
 # %% tags=["check"]
 check.bug_2_1(Noisy)
 
+
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
@@ -576,10 +577,25 @@ check.bug_2_1(Noisy)
 # ```
 # </details>
 
-# %% [markdown] covers=["w2-dl-pin-timeout"]
+# %% [markdown]
 # ### The other arguments
 #
-# When a Dataset must keep a generator of its own, `worker_init_fn` is the other cure: a function that each worker calls once, before it reads. There it can find its copy and its own seed with `get_worker_info()`.
+# When a Dataset must keep a generator of its own, `worker_init_fn` is the other cure: a function that each worker calls once, before it reads. There it can find its copy and its own seed with `get_worker_info()`. It runs in the worker, so what it prints is easily lost; here it changes torch's generator, and the samples show it.
+
+# %% covers=["w2-dl-num-workers"]
+def same_noise_everywhere(worker):
+    torch.manual_seed(100)  # never do this: it undoes what torch did
+
+
+loader = DataLoader(
+    WhoReads(), batch_size=2, num_workers=2, worker_init_fn=same_noise_everywhere
+)
+noise = [value for _, _, values in loader for value in rounded(values.tolist())]
+print("batches 0 and 1, of worker 0 and worker 1:", noise[:2], noise[2:4])
+assert noise[:2] == noise[2:4]
+
+# %% [markdown] covers=["w2-dl-pin-timeout"]
+# Twins again, and this time on purpose: both workers started from the same number. A useful function gives each worker its own, for instance `np.random.default_rng(get_worker_info().seed)` for a generator of NumPy.
 #
 # | argument (其他参数) | touch it when |
 # |---|---|
@@ -2494,6 +2510,17 @@ for group, names in groups.items():
     both = all(hasattr(transforms, name) and hasattr(v2, name) for name in names.split())
     print(f"{group:16}{len(names.split()):3}  all in v1 and in v2: {both}")
 print("together", sum(len(names.split()) for names in groups.values()))
+
+# %% [markdown]
+# Two of them have not been called yet. `ToPILImage` leads back from a tensor to a picture. `LinearTransformation` flattens a picture, subtracts a mean and multiplies with a matrix: once used for *whitening*, which makes the values of all pixels independent of each other. With the reversed identity as its matrix it turns a picture by half a turn:
+
+# %% covers=["w2-transforms-summary"]
+small = v2.functional.resize(v2.functional.to_image(photo), [4, 4]) / 255
+values = small.numel()
+reverse = v2.LinearTransformation(torch.eye(values).flip(0), torch.zeros(values))
+print("each value moved to the other end:", torch.equal(reverse(small), small.flip(0, 1, 2)))
+back = v2.ToPILImage()(small)
+print(type(back).__name__, back.size, back.mode)
 
 # %% [markdown]
 # ### Keep what you made
