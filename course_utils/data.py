@@ -120,6 +120,14 @@ def hidden_digits(count: int, seed: int = 0, part: str = "train", opacity: float
     return HiddenDigits(pixels, torch.from_numpy(labels), torch.from_numpy(boxes))
 
 
+def hidden_digits_weights() -> dict[str, torch.Tensor]:
+    """The trained weights (a state_dict, float32) of models.hidden_digits_network, on the CPU.
+
+    Source: data/train_hidden_digits.py. Raises DataError when the file is missing or damaged.
+    """
+    return torch.load(io.BytesIO(_content("hidden_digits_network.pt")), map_location="cpu", weights_only=True)
+
+
 def _crop(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """A random square of a photograph, perhaps mirrored, float32 (64, 64, 3), 0 to 1."""
     side = int(rng.integers(HIDDEN_SIZE, 3 * HIDDEN_SIZE))

@@ -84,6 +84,7 @@ def save_jpeg(picture: Image.Image, target: Path, quality: int) -> None:
 def write_checksums(target: Path) -> dict:
     """Size and SHA-256 of every loaded file, one line each, sorted by path."""
     paths = [target / "digits.npz", *target.glob("photos/*.jpg"), *target.glob("banknotes/*/*/*.jpg")]
+    paths += target.glob("hidden_digits_network.pt")  # made afterwards, by train_hidden_digits.py
     files = {}
     for path in sorted(paths, key=lambda path: path.relative_to(target).as_posix()):
         content = path.read_bytes()

@@ -45,7 +45,8 @@ def message_of(call, *arguments) -> str:
 
 
 def test_checksums_list_exactly_the_files_and_they_are_true():
-    made_by_hand = {"README.md", "build.py", "draw_banknotes.py", "requirements.txt", "checksums.json"}
+    scripts = {"build.py", "draw_banknotes.py", "train_hidden_digits.py"}
+    made_by_hand = {"README.md", "requirements.txt", "checksums.json", *scripts}
     found = {
         path.relative_to(SHIPPED).as_posix()
         for path in SHIPPED.rglob("*")
@@ -66,7 +67,8 @@ def test_readme_names_every_photo_and_set_with_its_checksum():
     for name in data.PHOTOS:
         assert f"photos/{name}.jpg" in text
         assert CHECKSUMS[f"photos/{name}.jpg"]["sha256"] in text
-    assert CHECKSUMS["digits.npz"]["sha256"] in text
+    for name in ("digits.npz", "hidden_digits_network.pt"):
+        assert CHECKSUMS[name]["sha256"] in text
     total = sum(entry["bytes"] for entry in CHECKSUMS.values())
     assert f"{len(CHECKSUMS)} files, {total:,} bytes" in text
 
@@ -299,6 +301,7 @@ LOADS = {
     "digits.npz": data.digits,
     "photos/rocket.jpg": lambda: data.photo("rocket"),
     "banknotes/valid/100/012.jpg": lambda: data.banknotes("valid"),
+    "hidden_digits_network.pt": data.hidden_digits_weights,
 }
 
 
