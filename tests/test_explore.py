@@ -46,6 +46,15 @@ EXPLORERS = [
     explore.cross_entropy,
     explore.valley,
     explore.optimizer_race,
+    explore.feature_maps,
+    explore.grad_cam,
+    explore.hidden_digits,
+    explore.scheduler,
+    explore.plateau,
+    explore.dropout,
+    explore.normalization_axes,
+    explore.sick_curves,
+    explore.averaging,
 ]
 # of more corners than this, so many are drawn
 MOST_CORNERS, DRAWN_CORNERS = 400, 160
