@@ -14,8 +14,8 @@ import torch
 
 def one_line(message: object, limit: int = 160) -> str:
     """The first sentence of `message`, without addresses and links, at most `limit` characters long."""
-    # newer Pythons add a guess to the message of an unknown name
-    text = " ".join(str(message).split()).partition(". Did you mean")[0]
+    text = str(message).replace("\\n", " ")  # a KeyError shows its message as repr does
+    text = " ".join(text.split()).partition(". Did you mean")[0]  # newer Pythons add a guess
     text = re.sub(r"https?://\S+", "<link>", re.sub(r"\b0x[0-9a-f]+", "0x…", text))
     text = re.split(r"(?<=[.!]) (?=[A-Z(])", text)[0]
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -55,6 +55,7 @@ def test_what_is_no_error_class_is_refused(kinds):
         ("f() got a keyword argument 'fil'. Did you mean 'fill'?", "f() got a keyword argument 'fil'"),
         ("at <object at 0x7f3a> see https://example.org/a?b=c", "at <object at 0x…> see <link>"),
         ("a\n\n   b", "a b"),
+        (KeyError("it happens when:\n1. never"), "'it happens when: 1. never'"),
         ("x" * 200, "x" * 159 + "…"),
         ("", ""),
     ],

@@ -97,6 +97,18 @@ def test_a_photograph_is_shown_as_jpeg_and_a_drawing_as_png():
     assert abs(difference).mean() < 10
     drawing, axes = figure(SENTENCE)
     axes.plot([0, 1], [0, 2])
+    kind, picture = drawing.picture()
+    assert kind == "image/png" and len(picture) < len(drawing.png())
+    difference = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=float) - np.asarray(
+        Image.open(io.BytesIO(drawing.png())).convert("RGB")
+    )
+    assert np.sqrt((difference**2).mean((0, 1))).max() < 2
+
+
+def test_a_small_picture_of_many_colours_keeps_them():
+    drawing, axes = figure(SENTENCE, size=(1.6, 1))
+    axes.set_position((0, 0, 1, 1))
+    axes.imshow(np.random.default_rng(0).random((40, 60, 3)), aspect="auto")
     assert drawing.picture() == ("image/png", drawing.png())
 
 
