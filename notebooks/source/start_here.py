@@ -116,7 +116,7 @@ check.first_answer(answer)
 # | 2 | data: Dataset, DataLoader, transforms, augmentation | [week2_data.ipynb](week2_data.ipynb) |
 # | 3 | models: modules, containers, convolution, pooling, activations | [week3_models.ipynb](week3_models.ipynb) |
 # | 4 | weight initialisation, losses, optimizers | [week4_training.ipynb](week4_training.ipynb) |
-# | 5 | learning-rate schedulers, TensorBoard, hooks, CAM and Grad-CAM | in preparation |
+# | 5 | learning-rate schedulers, TensorBoard, hooks, CAM and Grad-CAM | [week5_looking_inside.ipynb](week5_looking_inside.ipynb) |
 # | 6 | training practice: checkpoints, regularisation, tuning, speed | in preparation |
 #
 # ## The index

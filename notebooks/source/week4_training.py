@@ -545,7 +545,7 @@ assert losses["torch's default"][-1] > 2.25 and losses["Xavier"][-1] > 2.25
 curves.loss_curves(losses, x_label="epoch", title="20 layers with ReLU, three ways to begin")
 
 # %% [markdown]
-# Two of the three learn nothing, and nothing is wrong with their layers, their loss or their optimizer. The remedy cost no computing time at all. (Week 5 has another one, normalisation layers, which repair the scale at every step.)
+# Two of the three learn nothing, and nothing is wrong with their layers, their loss or their optimizer. The remedy cost no computing time at all. (Week 6 has another one, normalisation layers, which repair the scale at every step.)
 
 # %% [markdown] covers=["w4-init-list"]
 # ### The whole room nn.init
@@ -3887,7 +3887,7 @@ assert average < dancing
 
 
 # %% [markdown]
-# (Week 5 has the tool that is used for this today: `torch.optim.swa_utils` averages the weights of any optimizer.)
+# (Week 6 has the tool that is used for this today: `torch.optim.swa_utils` averages the weights of any optimizer.)
 #
 # ### Matrices: Adafactor and Muon
 #
