@@ -2515,11 +2515,11 @@ print("together", sum(len(names.split()) for names in groups.values()))
 # Two of them have not been called yet. `ToPILImage` leads back from a tensor to a picture. `LinearTransformation` flattens a picture, subtracts a mean and multiplies with a matrix: once used for *whitening*, which makes the values of all pixels independent of each other. With the reversed identity as its matrix it turns a picture by half a turn:
 
 # %% covers=["w2-transforms-summary"]
-small = v2.functional.resize(v2.functional.to_image(photo), [4, 4]) / 255
-values = small.numel()
+tiny = v2.functional.resize(v2.functional.to_image(photo), [4, 4]) / 255
+values = tiny.numel()
 reverse = v2.LinearTransformation(torch.eye(values).flip(0), torch.zeros(values))
-print("each value moved to the other end:", torch.equal(reverse(small), small.flip(0, 1, 2)))
-back = v2.ToPILImage()(small)
+print("each value moved to the other end:", torch.equal(reverse(tiny), tiny.flip(0, 1, 2)))
+back = v2.ToPILImage()(tiny)
 print(type(back).__name__, back.size, back.mode)
 
 # %% [markdown]
