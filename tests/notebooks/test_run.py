@@ -29,7 +29,8 @@ OTHER = {
 def run(command: list[str], threads: int = 1, unshare: tuple[str, ...] | None = None) -> subprocess.CompletedProcess:
     """Run `python <command>` from the repository's root without network; stdout and stderr come together."""
     words, environment = offline([sys.executable, *command], unshare)
-    environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONUTF8": "1"}
+    # Several tests share the cores: a thread that waits must sleep, or two threads each take several times as long.
+    environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "PYTHONUTF8": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     return subprocess.run(
         words,
