@@ -3,10 +3,16 @@
 
     python course.py lab [options of JupyterLab]     open the course in JupyterLab
     python course.py test [options of pytest]        run everything that the continuous integration runs
+    python course.py test --latest [...]             the same with the newest packages that pyproject.toml allows
     python course.py notebooks [week1 ...]           build the notebooks from notebooks/source (authors)
-    python course.py clean [--venv]                  remove caches; with --venv the environment too
+    python course.py site                            build static pages of all notebooks, to read without JupyterLab
+    python course.py slides [week1 ...]              build a deck of slides for each week (instructors)
+    python course.py live [week1 ...]                build notebooks whose code is typed in class (instructors)
+    python course.py bench [names] [--check]         measure: a table of ratios
+    python course.py proof                           run every notebook and write when and how fast into the README
+    python course.py clean [--venv]                  remove caches; with --venv the environments too
 
-The first three make the environment .venv when it is not there or no longer fits; all else they leave to the tools.
+All but clean make the environment .venv when it is not there or no longer fits; all else they leave to the tools.
 """
 # An old Python has to get as far as saying that it is too old: no syntax here that Python 3.6 cannot read.
 
@@ -23,6 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "course-stamp.txt"
+LATEST = False  # whether the newest packages are meant, not the pinned ones
 OLDEST = (3, 11)
 # On Linux torch brings its CUDA packages; an environment is 5.8 GB there.
 GIGABYTES = 7 if sys.platform.startswith("linux") else 3
@@ -35,6 +42,13 @@ class Stop(Exception):
 
 def say(text):
     print("course.py: " + text, flush=True)
+
+
+def use_latest():
+    """From here on another environment is meant, with the newest packages that pyproject.toml allows."""
+    global VENV, STAMP, LATEST
+    VENV, LATEST = ROOT / ".venv-latest", True
+    STAMP = VENV / "course-stamp.txt"
 
 
 def venv_python():
@@ -118,7 +132,7 @@ def same_python():
 def make_environment():
     """Make .venv and install the course, or go on where an earlier attempt stopped. Raises Stop."""
     if VENV.exists() and not same_python():
-        say("removing .venv: it is broken or of another Python")
+        say("removing {}: it is broken or of another Python".format(VENV.name))
         shutil.rmtree(str(VENV))
     check_disk()
     if STAMP.exists():
@@ -128,7 +142,7 @@ def make_environment():
     if uv:
         install = uv + ["pip", "install", "--python", python]
         if not VENV.exists():
-            step("making .venv with uv", uv + ["venv", "--python", sys.executable, str(VENV)])
+            step("making {} with uv".format(VENV.name), uv + ["venv", "--python", sys.executable, str(VENV)])
     else:
         install = [python, "-m", "pip", "install"]
         if not (VENV.exists() and runs([python, "-m", "pip", "--version"])):
@@ -137,18 +151,23 @@ def make_environment():
                     "this Python cannot make environments (no module venv or ensurepip). On Debian and Ubuntu: "
                     "sudo apt install python3-venv; elsewhere: Python from python.org, or uv. Then run this again."
                 )
-            step("making .venv", [sys.executable, "-m", "venv", str(VENV)])
+            step("making " + VENV.name, [sys.executable, "-m", "venv", str(VENV)])
     size = "about 5 GB, two to four minutes" if GIGABYTES == 7 else "about 1 GB, a few minutes"
-    step("installing the packages of requirements.txt ({})".format(size), install + ["-r", "requirements.txt"])
-    # setuptools is among the packages, so nothing is fetched here
-    step("installing the course itself", install + ["--no-deps", "--no-build-isolation", "-e", "."])
+    if LATEST:
+        # uv renews everything by itself; pip has to be told that what others need is meant too
+        everything = ["--upgrade"] if uv else ["--upgrade", "--upgrade-strategy", "eager"]
+        step("installing the newest packages ({})".format(size), install + everything + ["-e", "."])
+    else:
+        step("installing the packages of requirements.txt ({})".format(size), install + ["-r", "requirements.txt"])
+        # setuptools is among the packages, so nothing is fetched here
+        step("installing the course itself", install + ["--no-deps", "--no-build-isolation", "-e", "."])
     STAMP.write_bytes(fingerprint().encode())
     say("the environment is ready ({:.0f} s)".format(time.time() - started))
 
 
 def ready():
-    """Whether .venv is complete and made for these requirements."""
-    return STAMP.exists() and STAMP.read_bytes() == fingerprint().encode() and same_python()
+    """Whether .venv is complete and made for these requirements; what is newest is asked anew each time."""
+    return not LATEST and STAMP.exists() and STAMP.read_bytes() == fingerprint().encode() and same_python()
 
 
 def hand_over(arguments):
@@ -181,15 +200,35 @@ def notebooks(names):
     return hand_over(["-m", "course_utils.authoring.build"] + names)
 
 
+def site(options):
+    return hand_over(["-m", "course_utils.authoring.site"] + options)
+
+
+def slides(names):
+    return hand_over(["-m", "course_utils.authoring.slides"] + names)
+
+
+def live(names):
+    return hand_over(["-m", "course_utils.authoring.live"] + names)
+
+
+def bench(options):
+    return hand_over(["-m", "benchmarks"] + options)
+
+
+def proof(options):
+    return hand_over(["-m", "course_utils.authoring.proof"] + options)
+
+
 def clean(options):
     """Remove what the tools made. Downloads (data/cache) and notebooks stay."""
     if options not in ([], ["--venv"]):
         raise Stop("clean knows only --venv, not {}".format(" ".join(options)))
-    targets = [ROOT / "build", VENV] if options else [ROOT / "build"]
+    targets = [ROOT / "build", VENV, ROOT / ".venv-latest"] if options else [ROOT / "build"]
     for folder, names, _ in os.walk(str(ROOT)):
         made = [name for name in names if name in CACHES or name.endswith(".egg-info")]
         targets += [Path(folder, name) for name in made]
-        names[:] = [name for name in names if name not in made and name not in (".venv", ".git")]
+        names[:] = [name for name in names if name not in made and name not in (".venv", ".venv-latest", ".git")]
     for target in targets:
         if target.is_symlink():
             target.unlink()
@@ -201,7 +240,8 @@ def clean(options):
     return 0
 
 
-COMMANDS = {"lab": lab, "test": test, "notebooks": notebooks, "clean": clean}
+COMMANDS = {"lab": lab, "test": test, "notebooks": notebooks, "site": site, "slides": slides, "live": live}
+COMMANDS.update({"bench": bench, "proof": proof, "clean": clean})
 
 
 def main(arguments):
@@ -214,7 +254,7 @@ def main(arguments):
         asked = bool(arguments) and arguments[0] in ("-h", "--help", "help")
         print(__doc__.split("\n\n")[1], file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
-    name = arguments[0]
+    name, options = arguments[0], arguments[1:]
     try:
         if sys.version_info[:2] < OLDEST:
             found, oldest = (".".join(str(n) for n in v[:2]) for v in (sys.version_info, OLDEST))
@@ -222,9 +262,12 @@ def main(arguments):
                 "this is Python {}, the course needs {} or newer. Install one from python.org and start it by its "
                 "name, for example: python3.12 course.py {}".format(found, oldest, name)
             )
+        if name == "test" and "--latest" in options:
+            options.remove("--latest")
+            use_latest()
         if name != "clean" and not ready():
             make_environment()
-        return COMMANDS[name](arguments[1:])
+        return COMMANDS[name](options)
     except Stop as stop:
         print("course.py: " + str(stop), file=sys.stderr)
     except OSError as error:

@@ -85,7 +85,7 @@ def project_files() -> list[Path]:
     if listed is not None and listed.returncode == 0:
         paths = [ROOT / name for name in os.fsdecode(listed.stdout).split("\0") if name]
     else:
-        made = {".git", ".venv", "build", "cache", *course.CACHES}
+        made = {".git", ".venv", ".venv-latest", "build", "cache", *course.CACHES}
         paths = [path for path in ROOT.rglob("*") if not made & set(path.relative_to(ROOT).parts)]
     return [path for path in paths if path.is_file()]
 
@@ -218,6 +218,18 @@ def test_a_change_of_the_requirements_installs_again(copy, name):
     assert [call.split("|")[0] for call in copy.calls()] == ["venv", "pip", "pip", "pip", "pip"]
 
 
+def test_the_newest_packages_get_an_environment_of_their_own_each_time(copy):
+    for _ in range(2):
+        done = copy.run("test", "--latest", "-k", "words")
+        assert done.returncode == 7 and "pytest -n logical -k words" in done.stdout, done.stderr
+    venv, first, second = copy.calls()
+    assert venv.endswith(str(copy.root / ".venv-latest")) and not (copy.root / ".venv").exists()
+    python = str(copy.root / ".venv-latest" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    assert first == second and first.startswith(f"pip|install|--python|{python}") and first.endswith("|--upgrade|-e|.")
+    assert copy.run("test").returncode == 7
+    assert copy.calls()[-2].endswith("|-r|requirements.txt")
+
+
 def test_a_course_that_was_moved_installs_itself_again(copy):
     copy.run("test")
     copy.root = copy.root.rename(copy.root.with_name("moved"))
@@ -269,6 +281,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(course, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(course, "STAMP", tmp_path / ".venv" / "course-stamp.txt")
     monkeypatch.setattr(course, "GIGABYTES", 0)
+    monkeypatch.setattr(course, "LATEST", False)
 
     def never(*_, **__):
         raise AssertionError("nothing may be started here")
@@ -371,7 +384,13 @@ def test_usage(fresh, capsys, words, code):
 
 def test_clean_removes_what_the_tools_made_and_nothing_else(fresh, capsys):
     made = [".pytest_cache/x", ".ruff_cache/x", "a/__pycache__/x", "a/.ipynb_checkpoints/x", "a.egg-info/x", "build/x"]
-    kept = [".venv/lib/__pycache__/x", ".git/__pycache__/x", "data/cache/x", "a/notebook.ipynb"]
+    kept = [
+        ".venv/lib/__pycache__/x",
+        ".venv-latest/lib/__pycache__/x",
+        ".git/__pycache__/x",
+        "data/cache/x",
+        "a/notebook.ipynb",
+    ]
     for name in [*made, *kept]:
         (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         (fresh / name).touch()
@@ -381,7 +400,7 @@ def test_clean_removes_what_the_tools_made_and_nothing_else(fresh, capsys):
     assert course.main(["clean", "--all"]) == 1
     assert "--venv" in one_line(capsys.readouterr().err)
     assert course.main(["clean", "--venv"]) == 0
-    assert not (fresh / ".venv").exists() and (fresh / "data/cache/x").exists()
+    assert not list(fresh.glob(".venv*")) and (fresh / "data/cache/x").exists()
 
 
 def test_the_fingerprint_follows_the_requirements(fresh):
