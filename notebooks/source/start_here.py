@@ -53,7 +53,7 @@ question.reveal((torch.tensor(5) / 2).item())
 # %% [markdown]
 # ## Turn
 #
-# An **explorer** is a picture with sliders. The question stands above it; try to answer it by turning. Click on a slider and use the arrow keys for small steps. Without a running kernel you see three settings, one below the other, instead.
+# An **explorer** is a picture with sliders. The question stands above it; try to answer it by turning. Click on a slider and use the arrow keys for small steps. (A menu wants the mouse, or the keys Home and End: JupyterLab keeps the arrow keys for walking through cells.) Without a running kernel you see three settings, one below the other, instead.
 
 # %%
 explore.graph()
@@ -117,11 +117,18 @@ check.first_answer(answer)
 # | 3 | models: modules, containers, convolution, pooling, activations | [week3_models.ipynb](week3_models.ipynb) |
 # | 4 | weight initialisation, losses, optimizers | [week4_training.ipynb](week4_training.ipynb) |
 # | 5 | learning-rate schedulers, TensorBoard, hooks, CAM and Grad-CAM | [week5_looking_inside.ipynb](week5_looking_inside.ipynb) |
-# | 6 | training practice: checkpoints, regularisation, tuning, speed | in preparation |
+# | 6 | training practice: checkpoints, regularisation, tuning, speed | [week6_practice.ipynb](week6_practice.ipynb) |
+#
+# ## It runs today
+#
+# Each notebook was run from its first cell to its last, with one thread and without network:
+#
+# <!-- written by: python course.py proof -->
+# <!-- end of the proof -->
 #
 # ## The index
 #
-# Type an English or a Chinese word, or a part of a function's name: `stride`, `学习率`, `from_numpy`. Terms of weeks in preparation are listed too.
+# Type an English or a Chinese word, or a part of a function's name: `stride`, `学习率`, `from_numpy`.
 
 # %%
 terms.search_box("learning rate")
