@@ -206,6 +206,9 @@ def main(names: list[str]) -> int:
         except BuildError as error:
             print(f"\n{error}", file=sys.stderr)
             return 1
+        except OSError as error:
+            print(f"\n{source.name}: the system refused: {error}; the old notebook is whole", file=sys.stderr)
+            return 1
         print(f"{time.monotonic() - start:.0f} s, {target.stat().st_size / 1e6:.2f} MB")
     return 0
 

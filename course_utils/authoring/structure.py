@@ -17,7 +17,7 @@ BUG = re.compile(r"^### Find the bug (\d+)\.(\d+) \S.*$")
 _TASK = re.compile(r"^#+ *(exercise|find the bug) +(\d+)\.(\d+)\b", re.IGNORECASE)
 EXPLORER = re.compile(r"^### Explorer \S.*$")
 _FENCED = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
-_SOLUTION = re.compile(r"<details>\s*<summary>\s*Solution\s*</summary>(.*?)</details>", re.DOTALL)
+SOLUTION = re.compile(r"<details>\s*<summary>\s*Solution\s*</summary>(.*?)</details>", re.DOTALL)
 _BLOCK = re.compile(r"^```python\n(.*?)\n```\s*$", re.MULTILINE | re.DOTALL)
 
 
@@ -109,7 +109,7 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
 
 def solution(help_source: str) -> str:
     """The python block of the folded solution. Raises ValueError unless there is exactly one."""
-    folded = _SOLUTION.findall(help_source)
+    folded = SOLUTION.findall(help_source)
     blocks = _BLOCK.findall(folded[0]) if len(folded) == 1 else []
     if len(blocks) != 1:
         raise ValueError(
