@@ -1,5 +1,6 @@
 """What a notebook needs before its first lesson: a device, and random numbers that repeat."""
 
+import importlib.util
 import random
 import re
 
@@ -7,15 +8,19 @@ import numpy as np
 import torch
 
 OLDEST_TORCH = (2, 15)
+# what a cell would stumble over only later
+NEEDED_LATER = ("ipywidgets", "tensorboard")
 
 
 def setup(seed: int = 0, device: str | torch.device = "auto") -> torch.device:
     """Check the installed torch, seed every generator, choose the device, and print one line about it.
 
     `device` is "auto" (CUDA, then MPS, then CPU) or what `torch.device` accepts. Calling it again with its own
-    result gives the same again. Raises RuntimeError for an old torch, ValueError for a bad seed or device.
+    result gives the same again. Raises RuntimeError for an old torch or a missing package, ValueError for a bad seed
+    or device.
     """
     check_torch(torch.__version__)
+    check_packages()
     chosen = pick_device(device)
     seed_everything(seed)
     print(f"ready: torch {torch.__version__.split('+')[0]}, device {chosen.type}, seed {seed}")
@@ -29,6 +34,16 @@ def check_torch(version: str) -> None:
         raise RuntimeError(
             f"torch {version} is too old: the course needs {wanted} or newer; close Jupyter and start it again "
             "with `python course.py lab`, which installs the right one"
+        )
+
+
+def check_packages() -> None:
+    """Raise RuntimeError when a package is missing that is imported only when a cell shows something with it."""
+    missing = [name for name in NEEDED_LATER if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RuntimeError(
+            f"{' and '.join(missing)} not installed: close Jupyter and start it again with `python course.py lab`, "
+            "which installs what is missing"
         )
 
 
