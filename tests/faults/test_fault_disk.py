@@ -14,6 +14,9 @@ from table import Fault, row, rows
 
 from course_utils import checkpoints
 
+# what one run found out is shared
+pytestmark = pytest.mark.xdist_group("fault-disk")
+
 ROOT = Path(__file__).resolve().parents[2]
 UNSHARE = ("unshare", "-rm")
 
@@ -58,9 +61,6 @@ small, course, told = Path(sys.argv[1]), Path.cwd(), {}
 assert course_utils.__file__.startswith(str(course)), course_utils.__file__
 from course_utils import checkpoints, curves, data, downloads, grade, session
 from course_utils.authoring import build
-
-# what one run found out is shared
-pytestmark = pytest.mark.xdist_group("fault-disk")
 
 class Screen(io.StringIO):
     def reconfigure(self, **options):

@@ -12,6 +12,9 @@ from table import row
 
 from course_utils.authoring.structure import preparation, read
 
+# what one run found out is shared
+pytestmark = pytest.mark.xdist_group("fault-kernel")
+
 NOTEBOOK = read(Path(__file__).resolve().parents[2] / "notebooks" / "start_here.ipynb")
 FIRST_CELLS = "\n".join(NOTEBOOK.cells[index].source for index in preparation(NOTEBOOK))
 LESSON = "torch.arange(6).reshape(2, 3)"
@@ -20,9 +23,6 @@ LOAD = "from course_utils import checkpoints\nassert checkpoints.load('run.pt') 
 RECORD = """
 import time
 from course_utils.hooks import Recorder
-
-# what one run found out is shared
-pytestmark = pytest.mark.xdist_group("fault-kernel")
 class Slow(torch.nn.Linear):
     def forward(self, x):
         open("running", "w").close()
