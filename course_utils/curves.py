@@ -81,6 +81,7 @@ def plot_lr_curves(
     steps_per_epoch: int = 1,
     *,
     metrics: Numbers | None = None,
+    log: bool = False,
     title: str = "",
 ) -> CourseFigure:
     """Draw the learning rate that each epoch of a training run uses; the run's own scheduler is not touched.
@@ -89,8 +90,9 @@ def plot_lr_curves(
     dictionary label -> such functions compares several. With `steps_per_epoch` > 1 the scheduler is stepped
     after each batch, so it shows schedulers such as OneCycleLR. `ReduceLROnPlateau` steps on a value: give
     `metrics`, one for each step (epochs * steps_per_epoch). Each parameter group gets a curve. Random numbers
-    drawn by `make` are given back. Raises TypeError or ValueError when `make` is no such function or hands
-    out an object that it built before.
+    drawn by `make` are given back. `log` draws a logarithmic y axis. Raises TypeError or ValueError when `make`
+    is no such function or hands out an object that it built before, and for a rate that is not positive when
+    `log` is set.
     """
     steps = given.whole(epochs, "epochs") * given.whole(steps_per_epoch, "steps_per_epoch")
     makers = make if isinstance(make, dict) else {"": make}
@@ -106,12 +108,19 @@ def plot_lr_curves(
         for i, group in enumerate(groups.T):
             rates[f"{name}, group {i}" if groups.shape[1] > 1 else name] = group
     given.named(rates, "plot_lr_curves", "curve")
+    for label, rate in rates.items():
+        if log and rate.min() <= 0:
+            raise ValueError(
+                f"{label!r} has the rate {rate.min():g}, which a logarithmic axis cannot show; leave log=True out"
+            )
     x_label = "epoch" if steps_per_epoch == 1 else "step"
     sentences, drawing, axes = [], *figure("filled in below")
     for label, rate in rates.items():
         marker = "o" if steps <= 30 else None
         axes.plot(rate, label=label, marker=marker, markersize=4, drawstyle="steps-post")
         sentences.append(f"{label} {course(rate)}")
+    if log:
+        axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
     drawing.description = f"Learning rate over {counted(steps, x_label)}: {'; '.join(sentences)}."
     return finish(axes, x_label, "learning rate", title)

@@ -166,6 +166,16 @@ def test_several_schedulers_are_compared_under_their_labels():
     assert figure.description.startswith("Learning rate over 10 epochs: step falls from 0.1 to 0.0001; cosine ")
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_rates_have_a_logarithmic_axis_only_on_request(log):
+    figure = plot_lr_curves(SCHEDULES["StepLR"][0], 10, log=log)
+    assert figure.axes[0].get_yscale() == ("log" if log else "linear")
+    usual = plot_lr_curves(SCHEDULES["StepLR"][0], 10)
+    assert drawn(figure, "StepLR")[1].tolist() == drawn(usual, "StepLR")[1].tolist()
+    assert figure.description == usual.description
+    figure.png()
+
+
 def test_a_model_with_gradients_is_not_trained_by_drawing():
     weight = torch.nn.Parameter(torch.ones(3))
     weight.grad = torch.ones(3)
@@ -339,6 +349,11 @@ BAD = [
     ),
     (lambda: plot_lr_curves(one_line, 0), ValueError, "epochs is 0; a whole number of at least 1"),
     (lambda: plot_lr_curves(one_line, 2.5), ValueError, "epochs is 2.5; a whole number"),
+    (
+        lambda: plot_lr_curves(pair(lr_scheduler.PolynomialLR, total_iters=2), 3, log=True),
+        ValueError,
+        "'PolynomialLR' has the rate 0, which a logarithmic axis cannot show",
+    ),
     (lambda: plot_lr_curves(one_line, 2, True), ValueError, "steps_per_epoch is True; a whole number"),
     (lambda: plot_lr_curves(pair(lr_scheduler.ReduceLROnPlateau), 3), ValueError, "give metrics="),
     (lambda: plot_lr_curves(one_line, 3, metrics=[1, 2]), ValueError, "metrics has 2 entries", "3 steps"),

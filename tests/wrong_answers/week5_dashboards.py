@@ -63,6 +63,7 @@ WRONG = {
         (line(folder=""), "wrote into another folder"),
         (line(method="add_scalars", arguments='tag, {"y": slope * x}, x'), "for one curve take add_scalar"),
         (line(arguments='tag, float("nan"), x'), "at step 1 stands nan"),
+        (line(steps="[steps.pop(0) for _ in list(steps)]"), "changed the list steps"),
         (NOT_CLOSED, "a writer is still open"),
         (line(arguments="tag, slop * x, x"), "name 'slop' is not defined"),
     ],

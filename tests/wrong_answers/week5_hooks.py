@@ -112,6 +112,11 @@ WRONG = {
         (CLIP.format(body="return grad * (limit / (grad.norm() + 1e-12))"), "were made longer"),
         (CLIP.format(body="return grad.mul_((limit / grad.norm()).clamp(max=1))"), "wrote into the gradient"),
         (CLIP.format(body="return grad * (1 / grad.norm()).clamp(max=1)"), "came out with 1, expected"),
+        (CLIP.format(body="return grad / 0"), "without it all of them are finite"),
+        (
+            CLIP.format(body="net.eval(); return grad * (limit / grad.norm()).clamp(max=1)"),
+            "or another mode",
+        ),
         (
             """
 def clip_by_hooks(net, limit):
@@ -156,6 +161,25 @@ def clip_by_hooks(net, limit):
         (before(run="net.features(pictures)"), "net(pictures) ran 0 times"),
         (before(answer="kept[0], kept[0]"), "both maps are the convolution's"),
         (before(answer="kept[0]"), "return two tensors"),
+        (before(keep="output.detach().double()"), "expected torch.float32"),
+        (before(first="pictures.sub_(1)"), "changed the pictures"),
+        (before(first="net.requires_grad_(False)"), "so it cannot train"),
+        (before(run="net.eval(); net(pictures); net.train()"), "in evaluation mode and is in training mode now"),
+        (
+            before(
+                first="net.features[1].inplace, was = False, net.features[1].inplace", keep="output.detach()"
+            ).replace("return", "net.features[1].inplace = was; return"),
+            "what you switched stays so",
+        ),
+        (
+            """
+def before_and_after(net, pictures):
+    net(pictures)
+    convolved = net.features[0](pictures).detach()
+    return convolved, convolved.relu()
+""",
+            "net.features[0] ran 2 times",
+        ),
         (
             """
 def before_and_after(net, pictures):
@@ -193,6 +217,8 @@ def before_and_after(net, pictures):
         (first(answer="bad[0]"), "your function stopped"),
         (first(answer='"2"'), "'2' is no name in net.named_modules()"),
         (first(answer="bad"), "should be a str"),
+        (first(answer="bad[0] if bad else None"), "in which all is finite you return nothing"),
+        (first(end="[module._forward_hooks.clear() for module in net.modules()]"), "others had hung up"),
     ],
     "bug 5.3": [
         (watch(before=HANG), "1 hook of yours still waits"),
@@ -200,6 +226,7 @@ def before_and_after(net, pictures):
         (watch(start=HANG, after="net[1]._forward_hooks.clear()"), "others had hung up"),
         (watch(start=HANG, end="handles.pop().remove()", count="len(handles) + 3"), "the numbers of copies are"),
         (watch(before=HANG, after=REMOVE, mean="kept[0].max().item()"), "on average"),
+        (watch(before=HANG, start="net.eval()", after=REMOVE), "in evaluation mode after watch()"),
         (watch(before=HANG, after=REMOVE).replace("return means, copies", "return means"), "two lists as before"),
     ],
 }

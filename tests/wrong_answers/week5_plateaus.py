@@ -64,6 +64,7 @@ WRONG = {
         (lists(c="7"), "c should be a list, but"),
         (lists(c="[12]"), "only the epochs"),
         (lists(c='["7"]'), "an entry of c"),
+        (lists(a="[5, 5, 8, 11]"), "epoch 5 more than once"),
     ],
     "5.5": [
         (factors(warm="step / warmup"), "not with 0"),
@@ -78,6 +79,10 @@ WRONG = {
         ("def factor(step, warmup, total):\n    return float('nan')", "finite number"),
         (factors(warm="0.1 * (step + 1) / warmup", wave="0.05 * (1 + math.cos(math.pi * share))"), "that is a rate"),
         (factors(wave="(1 + math.cos(share)) / 2"), "pi is missing"),
+        (factors(wave="(1 + math.cos(2 * math.pi * share)) / 2"), "a whole wave"),
+        (factors().replace("step < warmup", "step <= warmup"), "the warm-up is over"),
+        (factors(stop="if step >= total - 1: return 0.0"), "not one step earlier"),
+        (factors(stop="if step >= total: return"), "gives nothing"),
     ],
     "5.6": [
         (choices(returned="rates[smooth.index(min(smooth))]"), "a tenth of it"),
@@ -89,6 +94,7 @@ WRONG = {
         (choices(kept="loss"), "lucky batch"),
         (choices(stop="if not math.isfinite(loss): continue"), "nan or inf"),
         (choices(returned='float("nan")'), "never true"),
+        (choices(stop="if not math.isfinite(loss): del losses[t - 1 :]; break"), "shortened the lists"),
         ("def choose(rates, losses):\n    return 0.1", "expected"),
     ],
 }

@@ -164,6 +164,7 @@ WRONG = {
         ),
         (fade("[lambda epoch, gamma=gamma: gamma**epoch for gamma in gammas[::-1]]"), "in epoch 3 the rates"),
         (fade("[lambda epoch, gamma=gamma: float('nan') for gamma in gammas]"), "not finite"),
+        (fade("[lambda epoch, gamma=gammas.pop(0): gamma**epoch for _ in list(gammas)]"), "changed the list gammas"),
     ],
     "5.3": [
         (wave(first=BASE, second=KEEP), "before it"),

@@ -83,12 +83,18 @@ def _listed(names: object) -> str:
 @exercise("5.7", "A line for the record")
 def write_line(function: object) -> str:
     for tag, slope, steps in (("y = 2x", 2, list(range(100))), ("falling", -1.5, [0, 10, 20, 50, 1000])):
-        runs = _written(function, tag, slope, steps)
+        given = list(steps)
+        runs = _written(function, tag, slope, given)
+        if given != steps:
+            raise Mistake("your function changed the list steps itself; read from it, the caller may still need it")
         tags = {found for run in runs.values() for found in run.scalars}
         if tag not in tags:
             raise Mistake(f"for the tag {tag!r} there is no such curve; written was {_listed(tags)}")
         if "." not in runs or tag not in runs["."].scalars:
-            raise Mistake("the curve is in a run of its own, as add_scalars makes it; for one curve take add_scalar")
+            raise Mistake(
+                "the curve is in a folder inside yours, as add_scalars makes it; for one curve take add_scalar, "
+                "and give the writer the folder as it is"
+            )
         points = sorted(zip(*runs["."].scalars[tag], strict=True))
         expected = [(x, slope * x) for x in steps]
         if len(points) != len(expected):
@@ -273,5 +279,6 @@ def _has_the_values(pixels: torch.Tensor, batch: torch.Tensor) -> None:
     if is_scaled(batch.double().amin(), batch.double().amax()):
         raise Mistake("black and white were taken from the whole batch; take the first 16 pictures, then make_grid")
     raise Mistake(
-        "the size is right, but the greys are others: black is the smallest value of the 16 pictures, white the largest"
+        "the size is right, but the greys are others: take the first 16 pictures in their order, "
+        "black is their smallest value, white the largest"
     )

@@ -11,14 +11,32 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as every_module
 
-from course_utils.checks.core import Mistake, call, exercise, expect_close, expect_tensor, expect_type, plain_number
+from course_utils.checks.core import (
+    Mistake,
+    NotAttempted,
+    call,
+    exercise,
+    expect_close,
+    expect_tensor,
+    expect_type,
+    plain_number,
+)
 from course_utils.errors import in_words
 
+KINDS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
 
-def _waiting(net: nn.Module) -> int:
-    """How many forward and forward-pre hooks hang in `net`, or at all modules at once."""
-    everywhere = len(every_module._global_forward_hooks) + len(every_module._global_forward_pre_hooks)
-    return everywhere + sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
+
+def waiting(net: nn.Module) -> int:
+    """How many hooks hang at the modules of `net`, or at all modules at once."""
+    everywhere = sum(len(getattr(every_module, f"_global_{kind}")) for kind in KINDS)
+    return everywhere + sum(len(getattr(module, f"_{kind}")) for module in net.modules() for kind in KINDS)
+
+
+def _modes(net: nn.Module) -> list[bool]:
+    return [module.training for module in net.modules()]
+
+
+OTHERS = "you took down hooks that others had hung up; remove yours, through its handle"
 
 
 @exercise("5.10", "A clip at every parameter")
@@ -43,7 +61,10 @@ def _clips_some(place: int, function: object, x: torch.Tensor, generator: torch.
     arrived = {}
     for name, parameter in net.named_parameters():
         parameter.register_hook(lambda grad, name=name: arrived.update({name: (grad, grad.clone())}))
+    before_it, modes = waiting(net), _modes(net)
     handles = call(function, net, limit)
+    if isinstance(handles, dict):
+        handles = handles.values()
     count = len(plain)
     if not isinstance(handles, Iterable) or isinstance(handles, (str, torch.Tensor)):
         raise Mistake(f"return the list of the handles; yours is of type {type(handles).__name__}")
@@ -56,13 +77,15 @@ def _clips_some(place: int, function: object, x: torch.Tensor, generator: torch.
         arrived.clear()
         try:
             clipped = _gradients(net, x)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Mistake(f"backward() with your hooks stopped with {in_words(error, 120)}") from None
         if any(not torch.equal(given, before) for given, before in arrived.values()):
             raise Mistake("a hook wrote into the gradient it was lent, which others may share; return a new tensor")
         _compare(plain, clipped, limit, attempt)
     for handle in handles:
         handle.remove()
+    if waiting(net) != before_it or _modes(net) != modes:
+        raise Mistake("besides the clips something else is left in the network: a hook at a module, or another mode")
     after = _gradients(net, x)
     if any(not torch.allclose(after[name], plain[name]) for name in plain):
         raise Mistake("after remove() on all your handles gradients are still changed; return every handle")
@@ -98,7 +121,10 @@ def _compare(plain: dict, clipped: dict, limit: float, attempt: int) -> None:
         for name, grad in plain.items()
     ):
         return
-    if any(not grad.isfinite().all() for grad in clipped.values()):
+    broken = [name for name, grad in clipped.items() if not grad.isfinite().all()]
+    if any(plain[name].any() for name in broken):
+        raise Mistake("a gradient holds nan or inf after your hook; without it all of them are finite")
+    if broken:
         raise Mistake("a gradient of nothing but zeros became nan: 0 times (limit / 0); clamp the factor to at most 1")
     if attempt:
         raise Mistake("the first backward() is clipped rightly, the second one is not; a hook should remember nothing")
@@ -139,16 +165,20 @@ class _LikeAlexNet(nn.Module):
 def before_and_after(function: object) -> str:
     generator = torch.Generator().manual_seed(0)
     for inplace in (False, True):
-        net = _LikeAlexNet(inplace, generator)
+        net, runs = _LikeAlexNet(inplace, generator), []
+        net.features[3].train(inplace)  # one network has a part in evaluation mode
         pictures = torch.randn(2, 3, 8, 8, generator=generator)
         truth = F.conv2d(pictures, net.features[0].weight, net.features[0].bias).detach()
-        before_it = _waiting(net)
-        returned = call(function, net, pictures.clone())
+        net.features[0].register_forward_hook(lambda *_, runs=runs: runs.append(1))
+        before_it, modes, given = waiting(net), _modes(net), pictures.clone()
+        returned = call(function, net, given)
         if not isinstance(returned, (tuple, list)) or len(returned) != 2:
             raise Mistake("return two tensors: the map before the ReLU, and the map after it")
-        _look_at_state(net, inplace, _waiting(net) - before_it)
+        _look_at_state(net, inplace, modes, waiting(net) - before_it)
+        if not torch.equal(given, pictures):
+            raise Mistake("your function changed the pictures themselves; only look")
         for value, name in zip(returned, ("the map before the ReLU", "the map after the ReLU"), strict=True):
-            expect_tensor(value, name, shape=tuple(truth.shape))
+            expect_tensor(value, name, dtype=torch.float32, shape=tuple(truth.shape))
             if value.requires_grad:
                 raise Mistake(f"{name} still carries its graph, and with it every map of the run; add detach()")
         before, after = returned
@@ -163,34 +193,48 @@ def before_and_after(function: object) -> str:
         expect_close(after, F.relu(truth), "the map after the ReLU", "it is what net.features[1] put out")
         if net.runs != 1:
             raise Mistake(f"net(pictures) ran {net.runs} times; hang up both hooks, and run it once")
-    _stops_with_an_error(function, net)
+        if len(runs) != 1:
+            raise Mistake(
+                f"net.features[0] ran {len(runs)} times; a hook gets its output from the run of net(pictures)"
+            )
+        _stops_with_an_error(function, net, inplace)
     return "in AlexNet about half of the convolution's values are negative, and in place the ReLU wipes them out"
 
 
-def _look_at_state(net: nn.Module, inplace: bool, left: int) -> None:
+def _look_at_state(net: nn.Module, inplace: bool, modes: list[bool], left: int) -> None:
     """Raise Mistake unless the network is as it was given, and no hooks are left."""
+    if left < 0:
+        raise Mistake(OTHERS)
     if left:
         raise Mistake(f"{left} hook(s) still wait in the network after your function; remove() them, or use with")
     if net.features[1].inplace != inplace:
         raise Mistake("you changed inplace of the network's ReLU; leave it, a copy in the hook is enough")
-    if not all(module.training for module in net.modules()):
+    if not net.training:
         raise Mistake("the network came in training mode and is in evaluation mode now; leave its mode alone")
+    if _modes(net) != modes:
+        raise Mistake("a part of the network was in evaluation mode and is in training mode now; leave all modes alone")
+    if not all(parameter.requires_grad for parameter in net.parameters()):
+        raise Mistake("the network's parameters no longer require gradients, so it cannot train; leave them alone")
+    if not torch.is_grad_enabled():
+        raise Mistake("gradients are switched off now for everybody; use with torch.no_grad(), or detach() in the hook")
 
 
-def _stops_with_an_error(function: object, net: nn.Module) -> None:
-    """Raise Mistake when hooks are left behind by a run that fails: in the classifier, after both hooks ran."""
-    before_it = _waiting(net)
+def _stops_with_an_error(function: object, net: nn.Module, inplace: bool) -> None:
+    """Raise Mistake when a run that fails (in the classifier, after both hooks ran) leaves something behind."""
+    before_it, modes = waiting(net), _modes(net)
     try:
         function(net, torch.zeros(1, 3, 20, 20))
     except Exception:
         pass
     else:
         raise Mistake("for pictures that do not fit net(pictures) raises an error, and your function hides it")
-    left = _waiting(net) - before_it
+    left = waiting(net) - before_it
     if left:
         raise Mistake(
             f"when net(pictures) stops with an error, {left} hook(s) stay behind; use with, or try and finally"
         )
+    if net.features[1].inplace != inplace or _modes(net) != modes or not torch.is_grad_enabled():
+        raise Mistake("when net(pictures) stops with an error, what you switched stays so; leave it, or use finally")
 
 
 class _Op(nn.Module):
@@ -258,15 +302,23 @@ def first_bad(function: object) -> str:
 
 
 def _judge(function: object, net: nn.Module, x: torch.Tensor, wanted: str) -> None:
-    modes, before_it = [module.training for module in net.modules()], _waiting(net)
-    name = call(function, net, x.clone())
+    theirs = net.register_forward_hook(lambda *_: None)  # a hook of somebody else
+    modes, before_it = _modes(net), waiting(net)
+    try:
+        name = call(function, net, x.clone())
+    except NotAttempted:
+        if wanted != "finite":
+            raise
+        raise Mistake("for a network in which all is finite you return nothing, expected 'finite'") from None
     expect_type(name, str, "what first_bad() returns")
-    left = _waiting(net) - before_it
+    left = waiting(net) - before_it
+    if theirs.id not in net._forward_hooks:
+        raise Mistake(OTHERS)
     if left:
         raise Mistake(
             f"after your function {left} hook(s) still wait in the network; keep the handles and remove() them"
         )
-    if [module.training for module in net.modules()] != modes:
+    if _modes(net) != modes:
         raise Mistake("the network's training mode is another one after your function; leave it alone")
     if name == wanted:
         return
@@ -333,14 +385,20 @@ def _watches(rounds: int, function: object) -> None:
 
     net.register_forward_hook(between)
     theirs = net[1].register_forward_hook(lambda *_: None)  # a hook of somebody else
-    before_it = _waiting(net)
+    before_it = waiting(net)
     returned = call(function, net, pictures, rounds)
-    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+    if (
+        not isinstance(returned, (tuple, list))
+        or len(returned) != 2
+        or not all(hasattr(v, "__len__") for v in returned)
+    ):
         raise Mistake("watch should return two lists as before: the means and the numbers of copies")
     means, copies = (list(value) for value in returned)
-    left = _waiting(net) - before_it
+    left = waiting(net) - before_it
     if theirs.id not in net[1]._forward_hooks:
-        raise Mistake("you took down hooks that others had hung up; remove yours, through its handle")
+        raise Mistake(OTHERS)
+    if not all(_modes(net)):
+        raise Mistake("the network was in training mode, and is in evaluation mode after watch(); leave its mode alone")
     if len(truth) != rounds:
         raise Mistake(f"for {rounds} rounds net(pictures) should run {rounds} times, it ran {len(truth)} times")
     if left >= rounds:
