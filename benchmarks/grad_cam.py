@@ -1,59 +1,77 @@
-"""What Grad-CAM of one photograph costs, measured in forward passes of EfficientNet-Lite0.
+"""What Grad-CAM of one photograph costs, in forward passes of EfficientNet-Lite0, and what other libraries take.
 
-    python benchmarks/grad_cam.py [rounds]
+Processor time of one thread, each contender in turn in every round. The libraries are measured when they are
+installed; the course does not need them. They go into a folder that `python course.py clean` removes again:
 
-One thread, CPU time. Every line is timed in turn in each round, and the table shows the median of the ratios to the
-forward pass of the same round, so that other work on the machine does not matter much. The libraries torchcam, captum
-and grad-cam are measured when they are installed; the course does not need them.
+    python -m pip install --no-deps --target build/peers -r benchmarks/peers.txt
+
+(or `uv pip install …` with the same options). All maps are those of the photograph of a cat, for the class that the
+network finds in it, on the map that the pooling sees; how far each is from ours is in the table.
 """
 
 import importlib.util
-import statistics
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from benchmarks.table import Row, compared, cpu_seconds, interleaved
 from course_utils import cam, data, models
 
 LIMIT = 1.15  # what course_utils.cam may cost
 ROUNDS = 25
+PEERS = Path(__file__).resolve().parents[1] / "build" / "peers"
+MODULES = {"torchcam": "torchcam", "captum": "captum", "grad-cam": "pytorch_grad_cam"}
+FORWARD, OURS, OTHER_LAYER = "one forward pass", "cam.grad_cam, last map", "cam.grad_cam, block 10 (14x14)"
 
 
-def main(rounds: int) -> int:
-    torch.set_num_threads(1)
+def measure(quick: bool) -> list[Row]:
+    # behind everything else: what the course itself uses stays as it is
+    sys.path.append(str(PEERS))
+    try:
+        return rows(3 if quick else ROUNDS)
+    finally:
+        sys.path.remove(str(PEERS))
+
+
+def rows(rounds: int) -> list[Row]:
+    """One row for each contender that is installed, and for each library that is not."""
     model, pictures = models.efficientnet_lite0(), models.imagenet_input(data.photo("cat"))
     chosen = int(model(pictures).argmax())
-    ours = cam.grad_cam(model, pictures, model._avg_pooling, chosen, at="input")
-    found: dict[str, list[float]] = {}
     contenders = {
-        "forward pass": lambda: forward(model, pictures),
-        "course_utils: last map": lambda: cam.grad_cam(model, pictures, model._avg_pooling, chosen, at="input"),
-        "course_utils: block 10, 14x14": lambda: cam.grad_cam(model, pictures, model._blocks[10], chosen),
+        FORWARD: partial(forward, model, pictures),
+        OURS: lambda: cam.grad_cam(model, pictures, model._avg_pooling, chosen, at="input"),
+        OTHER_LAYER: lambda: cam.grad_cam(model, pictures, model._blocks[10], chosen),
         "whole graph, backward()": lambda: naive(model, pictures, chosen),
         **libraries(pictures, chosen),
     }
-    for _ in range(rounds + 2):
-        seconds = {name: timed(run) for name, run in contenders.items()}
-        for name, one in seconds.items():
-            found.setdefault(name, []).append(one / seconds["forward pass"])
-    print(f"forward pass: {1000 * seconds['forward pass']:.0f} ms of CPU; torch {torch.__version__}, {rounds} rounds")
-    print(f"{'':32} {'ratio':>6} {'lowest':>7} {'highest':>8}   largest difference")
-    for name, run in contenders.items():
-        ratios = sorted(found[name][2:])  # the first two rounds warm up
-        line = f"{name:32} {statistics.median(ratios):6.2f} {ratios[0]:7.2f} {ratios[-1]:8.2f}"
-        print(f"{line}   {difference(run(), ours)}")
-    ratio = statistics.median(found["course_utils: last map"][2:])
-    print(f"course_utils: {ratio:.2f} of a forward pass, {'within' if ratio <= LIMIT else 'above'} the limit {LIMIT}")
-    return int(ratio > LIMIT)
+    found = interleaved({name: partial(cpu_seconds, run) for name, run in contenders.items()}, rounds, warm_up=2)
+    ours = contenders[OURS]()
+    apart = {
+        name: {"largest difference from our map": difference(run(), ours)}
+        for name, run in contenders.items()
+        if name not in (FORWARD, OURS, OTHER_LAYER)
+    }
+    made = [
+        compared(name, found, name, FORWARD, limit=LIMIT if name == OURS else None, also=apart.get(name, {}))
+        for name in contenders
+        if name != FORWARD
+    ]
+    return made + [Row(name, note="not installed (benchmarks/grad_cam.py says how)") for name in missing()]
 
 
-def timed(run: Callable[[], object]) -> float:
-    started = time.process_time()
-    run()
-    return time.process_time() - started
+def difference(heat: Tensor, ours: Tensor) -> float:
+    """The largest difference of two maps that both run from 0 to 1; ours is enlarged to the size of the other."""
+    enlarged = functional.interpolate(ours[None, None], tuple(heat.shape), mode="bilinear")[0, 0]
+    return float((from_0_to_1(heat.detach()) - from_0_to_1(enlarged)).abs().max())
+
+
+def from_0_to_1(heat: Tensor) -> Tensor:
+    return (heat - heat.min()) / (heat.max() - heat.min())
 
 
 @torch.no_grad()
@@ -82,18 +100,18 @@ def naive(model: nn.Module, pictures: Tensor, chosen: int) -> Tensor:
 def libraries(pictures: Tensor, chosen: int) -> dict[str, Callable[[], Tensor]]:
     """Those of the three that are installed, on the same map."""
     runs: dict[str, Callable[[], Tensor]] = {}
-    if installed("torchcam"):
+    if "torchcam" not in missing():
         from torchcam.methods import GradCAM as TorchCam
 
         hooked, last = with_last_map()
         extractor = TorchCam(hooked, last)
         runs["torchcam"] = lambda: extractor(chosen, hooked(pictures), normalized=False)[0][0]
-    if installed("captum"):
+    if "captum" not in missing():
         from captum.attr import LayerGradCam
 
         captum = LayerGradCam(*with_last_map())
         runs["captum"] = lambda: captum.attribute(pictures, target=chosen)[0, 0].relu()
-    if installed("pytorch_grad_cam"):
+    if "grad-cam" not in missing():
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -104,23 +122,13 @@ def libraries(pictures: Tensor, chosen: int) -> dict[str, Callable[[], Tensor]]:
     return runs
 
 
+def missing() -> list[str]:
+    """The libraries that are not installed."""
+    return [name for name, module in MODULES.items() if importlib.util.find_spec(module) is None]
+
+
 def with_last_map() -> tuple[nn.Module, nn.Module]:
     """A network of its own for each library, and a layer whose output is the map that the pooling averages."""
     model, last = models.efficientnet_lite0(), nn.Identity()
     model._avg_pooling = nn.Sequential(last, model._avg_pooling)
     return model, last
-
-
-def installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
-def difference(heat: Tensor | None, ours: Tensor) -> str:
-    """How far another map is from ours when both are divided by their largest value."""
-    if heat is None or heat.shape != ours.shape:
-        return "another size" if heat is not None else ""
-    return f"{(heat.detach() / heat.max() - ours / ours.max()).abs().max():.0e}"
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))

@@ -8,9 +8,9 @@ An explorer is three plain functions and its controls:
 - `describe(result) -> str` says in one sentence what the picture now shows.
 
 The picture is one `ipywidgets.Image` whose bytes are replaced: the figure is kept, its still part is restored
-from a copy, only the moving artists are drawn again, and the PNG is written with low compression. The axes
-are fixed, so whatever moves on the screen has changed. ipywidgets is imported when an explorer is first
-shown.
+from a copy, only the moving artists are drawn again, and the PNG is written with low compression. Letters take
+most of the time, so a text that was drawn before is pasted. The axes are fixed, so whatever moves on the screen
+has changed. ipywidgets is imported when an explorer is first shown.
 """
 
 from base64 import b64encode
@@ -24,13 +24,16 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
 from course_utils._widgets import close_all, close_earlier_run
 from course_utils.style import GREY, SMALL, WIDEST, look
+
+KEPT_TEXTS = 200  # of one explorer; a line of text takes about 20 kB
 
 Settings = dict[str, Any]
 Move = Callable[[Any], None]
@@ -261,6 +264,8 @@ class Stage:
             self._canvas.draw()
         self._still = self._canvas.copy_from_bbox(self.figure.bbox)
         self._moving = moving_artists(self.figure)
+        self._paper = RendererAgg(*self._canvas.get_width_height(), self.figure.dpi)
+        self._texts: dict[tuple, tuple[int, int, np.ndarray] | None] = {}
 
     def frame(self, result: object) -> Image.Image:
         """The picture for `result`, in RGB."""
@@ -268,8 +273,48 @@ class Stage:
             self._move(result)
             self._canvas.restore_region(self._still)
             for artist in self._moving:
-                self.figure.draw_artist(artist)
+                if type(artist) is Text and artist.get_bbox_patch() is None:
+                    self._paste(artist)
+                else:
+                    self.figure.draw_artist(artist)
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
+
+    def _paste(self, text: Text) -> None:
+        """Draw `text` from a copy of its pixels, made when it first stood at this place with this look."""
+        if not text.get_visible():
+            return
+        key = (
+            text,
+            text.get_text(),
+            *text.get_transform().transform(text.get_unitless_position()),
+            to_hex(text.get_color(), keep_alpha=True),
+            text.get_alpha(),
+            text.get_fontproperties().copy(),
+            text.get_rotation(),
+            text.get_ha(),
+            text.get_va(),
+        )
+        if key in self._texts:
+            pixels = self._texts.pop(key)
+        else:
+            pixels = self._inked(text)
+            if len(self._texts) == KEPT_TEXTS:  # the first is the one not used for longest
+                del self._texts[next(iter(self._texts))]
+        self._texts[key] = pixels
+        if pixels is not None:
+            renderer = self._canvas.get_renderer()
+            renderer.draw_image(renderer.new_gc(), *pixels)
+
+    def _inked(self, text: Text) -> tuple[int, int, np.ndarray] | None:
+        """The left and lower end of what `text` covers, and its pixels (rows from below, columns, RGBA)."""
+        self._paper.clear()
+        text.draw(self._paper)
+        paper = np.asarray(self._paper.buffer_rgba())
+        box = Image.fromarray(paper).getbbox()
+        if box is None:
+            return None
+        left, top, right, bottom = box
+        return left, len(paper) - bottom, paper[top:bottom, left:right][::-1].copy()
 
 
 def moving_artists(figure: Figure) -> list[Artist]:
