@@ -137,6 +137,20 @@ def test_every_control_changes_the_picture_and_the_way_back_restores_it(make):
 
 
 @every_explorer
+def test_pasted_texts_look_as_if_they_were_drawn(make, monkeypatch):
+    explorer, drawn = make(), make()
+    stage = drawn._staged()
+    monkeypatch.setattr(stage, "_paste", stage.figure.draw_artist)
+    for name, control in explorer.controls.items():
+        # there and back, so that texts are pasted from their copies too
+        for value in [*values(control)[:2], control.value]:
+            control.value = value
+            pasted = np.asarray(Image.open(BytesIO(explorer.image.value)), dtype=int)
+            direct = np.asarray(stage.frame(explorer.result), dtype=int)
+            assert np.abs(pasted - direct).max() <= 2, (name, value)  # of 255: blending rounds twice
+
+
+@every_explorer
 def test_a_viewer_without_a_kernel_gets_three_pictures_and_a_sentence(make):
     first, second = make()._repr_mimebundle_(), make()._repr_mimebundle_()
     assert first["text/plain"] == second["text/plain"] == repr(make())
