@@ -140,7 +140,8 @@ def make_environment():
         STAMP.unlink()
     started, python, uv = time.time(), str(venv_python()), find_uv()
     if uv:
-        install = uv + ["pip", "install", "--python", python]
+        # compiled once here, as pip does by itself: else the first lesson waits for it
+        install = uv + ["pip", "install", "--python", python, "--compile-bytecode"]
         if not VENV.exists():
             step("making {} with uv".format(VENV.name), uv + ["venv", "--python", sys.executable, str(VENV)])
     else:

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import torch
-from build import write_checksums
 from torch import nn
 
+from build import write_checksums
 from course_utils import cam, data, models, training
 
 SEED = 0
