@@ -4,34 +4,20 @@ Where no Chromium is installed these tests say so and are left out; they are the
 Their screenshots stay in build/browser, for whoever wants to look.
 """
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from lab_page import LabPage
+from lab_server import jupyterlab
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "browser"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE = 120  # seconds, for the start of JupyterLab
 # nothing but this machine answers: a page that needs the network fails here
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-LAB = """
-import sys
-from pathlib import Path
-import course
-course.ready = lambda: True
-course.venv_python = lambda: Path(sys.executable)
-sys.exit(course.main(["lab", *sys.argv[1:]]))
-"""
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """An empty page of 1280 x 900; the test fails when the page reports an error of its own."""
+    """An empty page of 1280 x 900 in a browser profile of its own."""
     with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
         yield context.new_page()
 
@@ -68,30 +54,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("course.py", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("runs", ".ipynb_check*"))
-    log = folder / "log.txt"
-    command = [sys.executable, "-c", LAB, "--no-browser", "--ServerApp.port=0", "--allow-root"]
-    command += ["--LabApp.expose_app_in_browser=True"]
-    # nobody's settings, nobody's files
-    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "passive"}
-    for name in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR"):
-        environment[name] = str(folder / "jupyter" / name.lower())
-    environment["JUPYTERLAB_WORKSPACES_DIR"] = str(folder / "jupyter" / "workspaces")
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT)
-        try:
-            yield _address(process, log)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=PATIENCE)
-
-
-def _address(process: subprocess.Popen, log: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"(http://127\.0\.0\.1:\d+)/\S*\?token=(\w+)", log.read_text()):
-            return f"{found[1]}/lab/tree/notebooks/{{}}?token={found[2]}&reset"
-        time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+    with jupyterlab(folder, folder, "--LabApp.expose_app_in_browser=True") as server:
+        yield f"{server.address}/lab/tree/notebooks/{{}}?token={server.token}&reset"
 
 
 @pytest.fixture
