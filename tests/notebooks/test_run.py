@@ -67,6 +67,8 @@ def run_papermill(source: Path, target: Path, folder: Path, values: dict, **opti
                 "--execution-timeout",
                 str(CELL_TIMEOUT),
                 "--no-progress-bar",
+                # written once at the end: after each cell it costs more than the cells
+                "--no-request-save-on-cell-execute",
                 "--log-level",
                 "ERROR",
                 *parameters,

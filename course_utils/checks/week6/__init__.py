@@ -2,7 +2,9 @@
 
 from course_utils.checks import core
 from course_utils.checks.week6.averages import one_cycle, refresh, young_ema
-from course_utils.checks.week6.modes import bn_four, bug_6_1, dropout_scale, only_head, plus_minus, weight_decay
+from course_utils.checks.week6.modes import bug_6_1, only_head
+from course_utils.checks.week6.normalising import bn_four, plus_minus
+from course_utils.checks.week6.regularising import dropout_scale, weight_decay
 from course_utils.checks.week6.speed import accumulate, healthy
 from course_utils.checks.week6.states import bug_6_2, bug_6_3, frozen_body, load_what_fits, through_a_file
 from course_utils.checks.week6.tuning import bug_6_4, diagnosis, patients, report
