@@ -1,12 +1,15 @@
 """Settings that every test shares: the processor, one thread, no window, no personal IPython profile."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 
 # before torch is imported, and inherited by every kernel that a test starts
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OMP_NUM_THREADS"] = "1"
+# in the background programs ignore Ctrl-C, and so do those they start; here it is tested
+signal.signal(signal.SIGINT, signal.default_int_handler)
 profile = tempfile.TemporaryDirectory(prefix="ipython-", ignore_cleanup_errors=True)
 os.environ["IPYTHONDIR"] = profile.name
 

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,14 +17,6 @@ from torch.utils.tensorboard import SummaryWriter
 from course_utils import board, cam, checkpoints, training
 from course_utils.checks import week1
 from course_utils.hooks import Recorder
-
-
-@pytest.fixture(autouse=True)
-def the_stop_button_works() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, also where these tests run in the background, whose programs ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 class Interrupted(nn.Module):
