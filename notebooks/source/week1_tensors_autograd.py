@@ -73,7 +73,7 @@ else:
         torch.cuda.get_device_name(0)
 
 # %% [markdown]
-# The way out is to name the **device** (设备) once and to move everything to it with `.to(device)`. A tensor that has to move comes back as a new tensor; a module, here the layer `nn.Linear`, moves the weights that it holds and comes back itself. The setup cell chose `device` for this notebook in the same way; below it is written out.
+# The way out is to name the **device** (设备) once and to move everything to it with `.to(device)`. A tensor that has to move comes back as a new tensor; a module, here the layer `nn.Linear`, moves the weights that it holds and comes back itself. The setup cell chose `device` for this notebook in much the same way (it also takes `mps`, the graphics unit of an Apple computer); below it is written out for CUDA.
 
 # %% covers=["w1-device"]
 chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -727,7 +727,7 @@ for shape in (
 # %% [markdown]
 # > **Then and now.** The old course lists an argument `out` for `squeeze`. There is none; but `dim` may be several at once.
 #
-# > **Myth.** `torch.usqueeze`, `touch.utils.data`, `torch.torch.ones`, `create_graph=Flase`: misprints of the old pages. A name that was never run was never checked; here every name is.
+# > **Myth.** `torch.usqueeze`, `touch.utils.data`, `create_graph=Flase`: misprints of the old pages. (`torch.torch.ones`, another one, even runs, by luck.) A name that was never run was never checked; here every name is.
 
 # %% covers=["w1-squeeze", "w1-err-typos"] tags=["then-and-now"]
 print(tuple(torch.squeeze(torch.zeros(1, 2, 1), dim=(0, 2)).shape))
@@ -798,7 +798,7 @@ question.reveal(torch.div(torch.tensor(5), 2).item())
 # %% [markdown]
 # > **Then and now.** It used to cut the decimals off, as C does; today that is `rounding_mode="trunc"`. `"floor"` rounds down, which differs below zero, and `/` is true division.
 #
-# The remaining functions in one table, each with a value that you know by heart. (The old course lists `abs` among the trigonometric functions; it is plain arithmetic.)
+# The remaining functions, in two cells, each with a value that you know by heart. (The old course lists `abs` among the trigonometric functions; it is plain arithmetic.)
 
 # %% covers=["w1-log", "w1-log10", "w1-log2", "w1-exp", "w1-pow", "w1-abs", "w1-err-abs-trig"]
 print(
@@ -863,7 +863,7 @@ explore.broadcast()
 # %% [markdown]
 # ### Exercise 1.6 Standardise a table · 8 min · ★★
 #
-# A table has one row a sample and one column a feature. Write `standardise(table)`: from every column subtract its mean and divide by its standard deviation (`std()` as torch computes it). No loop; week 2 does this with photographs.
+# Each row of a table is a sample, each column a feature. Write `standardise(table)`: from every column subtract its mean and divide by its standard deviation (`std()` as torch computes it). No loop; week 2 does this with photographs.
 
 # %% tags=["exercise"]
 def standardise(table):
@@ -1156,7 +1156,7 @@ check.bug_1_1(train)
 # </details>
 
 # %% [markdown]
-# The same in numbers. Accumulated, the loop swings past the valley floor and stops at the one moment when the loss happens to be below 1. Emptied, 0.1 explodes, as the limit says, and 0.05 falls steadily, though slowly.
+# The same in numbers. Accumulated, the loop swings past the valley floor again and again, and stops at the first of its looks, one every 20 iterations, that happens to find the loss below 1. Emptied, 0.1 explodes, as the limit says, and 0.05 falls steadily, though slowly.
 
 # %% covers=["w1-err-linreg-no-zero"]
 def fitted(lr, empty_gradients, iterations=1000):
@@ -1191,7 +1191,7 @@ print("lr 0.05 emptied:    ", fitted(0.05, empty_gradients=True))
 # The data lie on a line without any noise, the loop is the right one, the gradients are emptied. Yet the loss stops falling far above zero, and the "line" that comes out is flat: every x gets the average y. No error, no warning. Repair `train`.
 
 # %% tags=["exercise", "find-the-bug"]
-def train(x, y, lr=0.1, iterations=200):
+def train_line(x, y, lr=0.1, iterations=200):
     # x: (N, 1), y: (N,)
     w, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     losses = []
@@ -1208,13 +1208,13 @@ def train(x, y, lr=0.1, iterations=200):
 
 
 x = torch.linspace(-1, 1, 30).unsqueeze(1)
-w, b, losses = train(x, 2 * x.squeeze() + 5)
+w, b, losses = train_line(x, 2 * x.squeeze() + 5)
 curves.loss_curves(
     {"noise-free data": losses}, title=f"y = 2x + 5 is learnt as y = {w:.2f}x + {b:.2f}"
 )
 
 # %% tags=["check"]
-check.bug_1_2(train)
+check.bug_1_2(train_line)
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -1228,7 +1228,7 @@ check.bug_1_2(train)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def train(x, y, lr=0.1, iterations=200):
+# def train_line(x, y, lr=0.1, iterations=200):
 #     # x: (N, 1), y: (N,)
 #     w, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
 #     losses = []
@@ -1245,7 +1245,7 @@ check.bug_1_2(train)
 #
 #
 # x = torch.linspace(-1, 1, 30).unsqueeze(1)
-# w, b, losses = train(x, 2 * x.squeeze() + 5)
+# w, b, losses = train_line(x, 2 * x.squeeze() + 5)
 # curves.loss_curves({"noise-free data": losses}, title=f"y = 2x + 5 is learnt as y = {w:.2f}x + {b:.2f}")
 # ```
 # </details>
@@ -1283,7 +1283,7 @@ question.reveal(f"dy/dw = {w.grad.item()}, and dy/dx = {x.grad.item()}")
 # %% [markdown]
 # ### Explorer Gradients flowing
 #
-# **How does a change of w reach y?** First only forward: watch the values. Then switch backward on. Find a w at which dy/dw is zero: what do the two paths contribute there?
+# **How does a change of w reach y?** Choose *forward only* first and watch the values. Then choose *after backward*. Find a w at which dy/dw is zero: what do the two paths contribute there?
 
 # %%
 explore.graph()
@@ -1452,7 +1452,7 @@ print("at -2 the trace gives", traced(at).item(), "and the function", rounded(be
 # %% [markdown] covers=["w1-ex-dynamic-static"]
 # ### Exercise 1.10 A graph that depends on the data · 6 min · ★★
 #
-# What is the difference between a dynamic and a static graph? When it is built: while the program runs, or before. Use it: write `bent(x)` for a tensor with one number: $x^2$ where x > 0 and $-3x$ elsewhere, chosen with a Python `if`, so that the two calls record different graphs.
+# What is the difference between a dynamic and a static graph? When it is built: while the program runs, or before. Use it: write `bent(x)` for a tensor with one number: $x^2$ where x > 0 and $-3x$ elsewhere, chosen with a Python `if`, so that a call with a positive x and a call with a negative one record different graphs.
 
 # %% covers=["w1-ex-dynamic-static"] tags=["exercise"]
 def bent(x):
@@ -1818,7 +1818,7 @@ print(mask.tolist(), "accuracy", accuracy.item())
 
 
 # %% [markdown]
-# Now the whole program under its five headings. The optimizer does what you did by hand: `zero_grad()` empties the gradients of the model's parameters (`net.parameters()`), `step()` is `w -= lr * w.grad` for each of them; the momentum, explained in week 4, adds speed. The order in the loop is always the same: forward, `zero_grad`, `backward`, `step`. Every 20 iterations it measures the accuracy, and it stops above 99 %.
+# Now the whole program under its five headings. The optimizer does what you did by hand: `zero_grad()` empties the gradients of the model's parameters (`net.parameters()`), `step()` is `w -= lr * w.grad` for each of them; the momentum, explained in week 4, adds speed. The order in the loop is from now on: forward, `zero_grad`, `backward`, `step`. (Lesson 1.3 emptied the gradients after the step, which comes to the same; only between `backward` and `step` it must not happen.) Every 20 iterations it measures the accuracy, and it stops above 99 %.
 
 # %% covers=["w1-logreg-train", "w1-five-steps", "w1-accuracy", "w1-err-logreg-no-zero"]
 def train_logistic(points, labels, empty_gradients=True, iterations=1001):
@@ -1969,7 +1969,7 @@ check.bias(prepare)
 # A logistic regression by hand, with gradients emptied and shapes that fit (the squared error is a fair loss here). Somebody added a line that measures the accuracy, and since then the loss stays where it was. Repair `train`, and keep the accuracy.
 
 # %% tags=["exercise", "find-the-bug"]
-def train(points, labels, lr=0.5, iterations=100):
+def train_cloud(points, labels, lr=0.5, iterations=100):
     w, b = torch.zeros(2, requires_grad=True), torch.zeros(1, requires_grad=True)
     losses, accuracies = [], []
     for _ in range(iterations):
@@ -1987,13 +1987,13 @@ def train(points, labels, lr=0.5, iterations=100):
 
 torch.manual_seed(10)
 points = torch.cat([torch.randn(100, 2) - 1.5, torch.randn(100, 2) + 1.5])
-w, b, losses, accuracies = train(points, torch.cat([torch.zeros(100), torch.ones(100)]))
+w, b, losses, accuracies = train_cloud(points, torch.cat([torch.zeros(100), torch.ones(100)]))
 curves.loss_curves(
     {"squared error": losses, "accuracy": accuracies}, title=f"The weights stay at {w.tolist()}"
 )
 
 # %% tags=["check"]
-check.bug_1_3(train)
+check.bug_1_3(train_cloud)
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -2007,7 +2007,7 @@ check.bug_1_3(train)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def train(points, labels, lr=0.5, iterations=100):
+# def train_cloud(points, labels, lr=0.5, iterations=100):
 #     w, b = torch.zeros(2, requires_grad=True), torch.zeros(1, requires_grad=True)
 #     losses, accuracies = [], []
 #     for _ in range(iterations):
@@ -2025,7 +2025,7 @@ check.bug_1_3(train)
 #
 # torch.manual_seed(10)
 # points = torch.cat([torch.randn(100, 2) - 1.5, torch.randn(100, 2) + 1.5])
-# w, b, losses, accuracies = train(points, torch.cat([torch.zeros(100), torch.ones(100)]))
+# w, b, losses, accuracies = train_cloud(points, torch.cat([torch.zeros(100), torch.ones(100)]))
 # curves.loss_curves({"squared error": losses, "accuracy": accuracies}, title="It learns, and is measured")
 # ```
 # </details>

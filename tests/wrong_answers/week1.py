@@ -1,7 +1,7 @@
 """Mistakes that readers make in week 1, by exercise: what they write for the stub, and words the message must hold."""
 
 LINE_LOOP = """
-def train(x, y, lr={lr}, iterations={iterations}):
+def {name}(x, y, lr={lr}, iterations={iterations}):
     w, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     losses = []
     for _ in range(iterations):
@@ -15,7 +15,7 @@ def train(x, y, lr={lr}, iterations={iterations}):
     return {returned}
 """
 CLOUD_LOOP = """
-def train(points, labels, lr=0.5, iterations=100):
+def train_cloud(points, labels, lr=0.5, iterations=100):
     w, b = torch.zeros(2, requires_grad=True), torch.zeros(1, requires_grad=True)
     losses, accuracies = [], []
     for _ in range(iterations):
@@ -48,9 +48,14 @@ EMPTY = "w.grad, b.grad = None, None"
 
 
 def line_loop(
-    lr=0.1, iterations=200, loss="((w * x + b - y) ** 2).mean()", after=EMPTY, returned="w.item(), b.item(), losses"
+    lr=0.1,
+    iterations=200,
+    loss="((w * x + b - y) ** 2).mean()",
+    after=EMPTY,
+    returned="w.item(), b.item(), losses",
+    name="train",
 ):
-    return LINE_LOOP.format(lr=lr, iterations=iterations, loss=loss, after=after, returned=returned)
+    return LINE_LOOP.format(name=name, lr=lr, iterations=iterations, loss=loss, after=after, returned=returned)
 
 
 def fit(stop="loss.item() < enough", sign="-", after=EMPTY, returned="w.item(), b.item(), updates"):
@@ -228,12 +233,16 @@ WRONG = {
             "after they were used",
         ),
         (line_loop(lr=0.6, iterations=101, loss=HALF_SQUARED), "honestly too high"),
+        (line_loop(lr=0.1, iterations=101, loss=HALF_SQUARED), "as wide as the lesson's"),
         (line_loop(lr=0.05, iterations=101, loss=HALF_SQUARED, returned="w.item(), b.item()"), "w, b and the list"),
     ],
     "bug 1.2": [
-        (line_loop(lr=0.01), "still gets the average"),
-        (line_loop(loss="((w * x + b - y.unsqueeze(1)) ** 2).sum()", lr=0.001, iterations=2000), "keep the mean"),
-        (line_loop(loss="((w * x + b - y.unsqueeze(1)) ** 2).mean()", lr=0.01), "keep the rate"),
+        (line_loop(name="train_line", lr=0.01), "still gets the average"),
+        (
+            line_loop(name="train_line", loss="((w * x + b - y.unsqueeze(1)) ** 2).sum()", lr=0.001, iterations=2000),
+            "keep the mean",
+        ),
+        (line_loop(name="train_line", loss="((w * x + b - y.unsqueeze(1)) ** 2).mean()", lr=0.01), "keep the rate"),
     ],
     "bug 1.3": [
         (CLOUD_LOOP.format(measure="pass"), "accuracy of every iteration"),
