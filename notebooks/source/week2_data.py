@@ -153,7 +153,7 @@ print(len(squares), "samples; number 9 is", squares[9])
 
 
 # %% [markdown]
-# A sample is what `__getitem__` returns, here a pair (input, label). Nothing is computed before somebody asks for it: that is why a Dataset of a million photographs takes no memory. (Ask by number, or through a loader. `for sample in dataset` counts up until `__getitem__` raises an `IndexError`; one that never does is a loop without end.)
+# A sample is what `__getitem__` returns, here a pair (input, label). Nothing is computed before somebody asks for it: that is why a Dataset of a million photographs takes hardly any memory: it holds their names, not their pixels. (Ask by number, or through a loader. `for sample in dataset` counts up until `__getitem__` raises an `IndexError`; one that never does is a loop without end.)
 #
 # The base class answers neither question. It says so only when it is asked.
 
@@ -221,7 +221,7 @@ print(tried, "loaders agree with the two formulas")
 # %% [markdown]
 # ### Explorer An epoch in batches
 #
-# Move the batch size until the last row is short, then switch `drop_last` on: which samples are lost? Switch `shuffle` on and go from epoch to epoch: are they always the same ones?
+# Which batch sizes leave a short last row? Switch `drop_last` on: which samples are lost? Go from epoch to epoch, first with `shuffle` on, then with it off: are they always the same ones?
 
 # %%
 explore.batches()
@@ -309,7 +309,7 @@ assert all(torch.equal(a, b) for a, b in zip(by_hand, from_loader, strict=True))
 assert tidy.collate_fn is torch.utils.data.default_collate
 
 # %% [markdown]
-# That is the whole secret: **sampler → indices → Dataset → collate**. The default collate function turns a list of pairs into a pair of stacks, and it reaches into dictionaries too. Watch the dtypes.
+# That is the whole secret: **sampler → batch sampler → Dataset → collate**. The first two hand on indices, the last two samples. The default collate function turns a list of pairs into a pair of stacks, and it reaches into dictionaries too. Watch the dtypes.
 
 # %% covers=["w2-dl-collate"]
 samples = [{"name": "a", "size": 3, "price": 0.5}, {"name": "b", "size": 4, "price": 1.5}]
@@ -396,7 +396,7 @@ for _batch in DataLoader(traced):
 # %% [markdown] covers=["w2-ex-call-chain"]
 # ### Exercise 2.3 Trace the calls · 10 min · ★★
 #
-# The printout above names functions, but not the classes they belong to. Write `call_chain(stack)`: it gets what `inspect.stack()` gave inside a `__getitem__`, and returns the texts `"Class.function"` from torch's `__next__` down to `__getitem__`, for example `["SomeIterator.__next__", …, "MyDataset.__getitem__"]`. The class is that of the frame's `self`; frames without a `self` do not count.
+# The printout above names functions, but not the classes they belong to. Write `call_chain(stack)`: it gets what `inspect.stack()` gave inside a `__getitem__`, and returns the texts `"Class.function"` from torch's `__next__` down to `__getitem__`, for example `["SomeIterator.__next__", …, "MyDataset.__getitem__"]`. The class is that of the frame's `self`; frames without a `self` do not count, nor do pieces of a function such as `<listcomp>`.
 
 # %% covers=["w2-ex-call-chain"] tags=["exercise"]
 def call_chain(stack):
@@ -436,7 +436,7 @@ check.call_chain(call_chain)
 #     chain = []
 #     for entry in stack:
 #         owner = entry.frame.f_locals.get("self")
-#         if owner is None:
+#         if owner is None or entry.function.startswith("<"):
 #             continue
 #         chain.append(f"{type(owner).__name__}.{entry.function}")
 #         if entry.function == "__next__":
@@ -677,7 +677,7 @@ for name, part in zip(("train", "valid", "test"), parts, strict=True):
 
 
 # %% [markdown]
-# The sizes are right, the classes only roughly so: chance may put most of the 1-yuan notes into one part. Splitting each class by itself cures that. And 32 test pictures are few: one mistake costs 3 points. So we write the split out, class by class, with shares of 60, 20 and 20 percent.
+# The sizes are right, the classes only roughly so: chance may leave a small part with hardly any 1-yuan notes. Splitting each class by itself cures that. And 32 test pictures are few: one mistake costs 3 points. So we write the split out, class by class, with shares of 60, 20 and 20 percent.
 #
 # > **Then and now.** The old script used `random.shuffle` without a seed: every run had another test set, and pictures that an earlier run had trained on. The seed belongs to the split.
 
@@ -913,7 +913,7 @@ print("truth:      loss", rounded(truth[0]), "accuracy", rounded(truth[1]))
 assert as_printed[1] != truth[1] and len(valid_loader) == 4
 
 # %% [markdown]
-# Here the wrong numbers look worse than the truth: in the first epoch the network was still learning while its training samples were counted. With a network that learns by heart they look better, and it seems excellent while it fails on every new picture. Our own `measure` has counters of its own, so it cannot mix them up.
+# Here the wrong numbers look worse than the truth: in the first epoch the network was still learning while its training samples were counted. With a network that learns by heart the accuracy looks better than the truth, and the network seems excellent while it fails on every new picture. Our own `measure` has counters of its own, so it cannot mix them up.
 #
 # Training is over, nothing will be chosen any more: now, once, the test part.
 
@@ -1133,7 +1133,7 @@ check.bug_2_2(validation_accuracy)
 # %% [markdown] covers=["w2-torchvision-parts"]
 # ## 2.3 transforms and Normalize
 #
-# torchvision (计算机视觉工具包) is torch's companion for pictures. It has three parts: `transforms` prepare pictures, `datasets` read the well-known collections, `models` builds the well-known networks. One entry of each:
+# torchvision (计算机视觉工具包) is torch's companion for pictures. Three of its parts matter here: `transforms` prepare pictures, `datasets` read the well-known collections, `models` builds the well-known networks. One entry of each:
 
 # %% covers=["w2-torchvision-parts"]
 print("transforms:", v2.RandomCrop.__name__)
@@ -1143,7 +1143,7 @@ print("models:    ", torchvision.models.list_models()[0])
 # %% [markdown] covers=["w2-tv-datasets"]
 # ### torchvision.datasets (常用数据集)
 #
-# Each class there is a Dataset as you wrote one in lesson 2.2, with the files fetched for you. They share the arguments `root` (where the files lie), `train` (which part), `transform`, and `download`. For example:
+# Each class there is a Dataset as you wrote one in lesson 2.2, and most fetch their files for you. MNIST, CIFAR10 and their like take `root` (where the files lie), `train` (which part), `transform`, and `download`; others say `split="train"` instead of `train=True`, or have no `download`. For example:
 #
 # ```python
 # torchvision.datasets.CIFAR10(root="data/cache", train=True, transform=prepare, download=True)
@@ -1171,7 +1171,7 @@ families = ("alexnet", "vgg16", "resnet18", "googlenet")
 print("known:", [name for name in families if name in torchvision.models.list_models()])
 
 # %% [markdown]
-# > **Then and now.** `models.alexnet(pretrained=True)` became `models.alexnet(weights=AlexNet_Weights.DEFAULT)`: there can be several sets of weights for a network, and each brings the transforms it was trained with. The old argument still works, with a warning; here with `False`, which downloads nothing.
+# > **Then and now.** `models.alexnet(pretrained=True)` became `models.alexnet(weights=AlexNet_Weights.DEFAULT)`: there can be several sets of weights for a network, and each brings the transforms that a picture needs before it is shown to that network (not the random ones of its training). The old argument still works, with a warning; here with `False`, which downloads nothing.
 
 # %% covers=["w2-tv-models"] tags=["then-and-now"]
 with torch.device("meta"), expected_warning(UserWarning):
@@ -1292,7 +1292,7 @@ print("the same on a tensor:", tuple(v2.Resize(32)(torch.zeros(3, 40, 60)).shape
 question.reveal(v2.Resize(32)(small).size)
 
 # %% [markdown]
-# One number is the length of the **short side**, and the shape is kept. So `Resize(32)` does not make pictures of one size: a batch of them fails. Use two numbers, or a crop behind it. (PIL says width × height, tensors height × width.)
+# One number is the length of the **short side**, and the proportions are kept. So `Resize(32)` does not make pictures of one size: a batch of them fails. Use two numbers, or a crop behind it. (PIL says width × height, tensors height × width.)
 #
 # ### Normalize (数据标准化)
 #
@@ -1350,7 +1350,7 @@ explore.normalize()
 # %% [markdown] covers=["w2-normalize-why"]
 # ### Why it is worth it (加快收敛)
 #
-# The old course says that normalised inputs converge faster. Let us measure. The two clouds of week 1, first around the origin, then pushed away from it by a `bias` that both coordinates get. How many iterations until 99 % of the points are right? (It looks every 20 iterations.)
+# The old course says that normalised inputs converge faster. Let us measure. The two clouds of week 1, first around the origin, then pushed away from it by a `bias` that both coordinates get. How many iterations until **more than** 99 % of the points are right? (It looks every 20 iterations.)
 
 # %% covers=["w2-normalize-why"]
 def clouds(bias):
@@ -2512,7 +2512,7 @@ for group, names in groups.items():
 print("together", sum(len(names.split()) for names in groups.values()))
 
 # %% [markdown]
-# Two of them have not been called yet. `ToPILImage` leads back from a tensor to a picture. `LinearTransformation` flattens a picture, subtracts a mean and multiplies with a matrix: once used for *whitening*, which makes the values of all pixels independent of each other. With the reversed identity as its matrix it turns a picture by half a turn:
+# Two of them have not been called yet. `ToPILImage` leads back from a tensor to a picture. `LinearTransformation` flattens a picture, subtracts a mean and multiplies with a matrix: once used for *whitening*, which makes the values of all pixels uncorrelated, each with variance 1. With the reversed identity as its matrix the last value comes first: the picture is turned by half a turn, and red and blue change places:
 
 # %% covers=["w2-transforms-summary"]
 tiny = v2.functional.resize(v2.functional.to_image(photo), [4, 4]) / 255

@@ -138,8 +138,8 @@ WRONG = {
         ),
         (
             "def steps(samples, batch_size, epochs, drop_last):\n"
-            "    total = samples * epochs\n"
-            "    return total // batch_size if drop_last else math.ceil(total / batch_size)",
+            "    whole = epochs * (samples // batch_size)\n"
+            "    return whole if drop_last else math.ceil(samples * epochs / batch_size)",
             "the rest is not carried over",
         ),
     ],

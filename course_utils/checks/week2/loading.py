@@ -24,7 +24,7 @@ from course_utils.checks.core import (
 
 @exercise("2.1", "How many steps?")
 def steps(function: object) -> str:
-    questions = [(87, 8, 1, False), (87, 8, 1, True), (88, 8, 1, False), (87, 8, 3, False), (5, 8, 2, True)]
+    questions = [(87, 8, 1, False), (87, 8, 1, True), (88, 8, 1, False), (81, 8, 3, False), (5, 8, 2, True)]
     for samples, batch_size, epochs, drop_last in questions:
         truth = epochs * len(DataLoader(range(samples), batch_size, drop_last=drop_last))
         answer = call(function, samples, batch_size, epochs, drop_last)
