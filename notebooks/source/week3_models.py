@@ -161,7 +161,7 @@ question
 # - a pooling with 2 halves height and width (and rounds down);
 # - a linear layer replaces the last size.
 #
-# `flatten(1)` lays all sizes from dimension 1 on in one row, and the batch stays alone in front. ReLU changes numbers, never a shape. In the cell the rules run on the left, torch on the right.
+# `flatten(1)` lays all sizes from dimension 1 on in one row, and the batch stays alone in front. ReLU changes numbers, never a shape. In the cell torch runs on the left and the rules on the right.
 
 # %% covers=["w3-lenet"] tags=["proof"]
 torch.manual_seed(seed)
@@ -340,7 +340,7 @@ print(len(hooks), "for hooks:", ", ".join(hooks))
 print("the rest:", ", ".join(name for name in fresh if name not in plain + hooks))
 
 # %% [markdown]
-# Three of them matter every day, and they are the plain ones: `_parameters`, `_buffers` and `_modules`. The hook dictionaries (钩子函数) wait for functions that look into a running network; we meet one below, and all of them in week 5.
+# Three of them matter every day, and they are the plain ones: `_parameters`, `_buffers` and `_modules`. The hook dictionaries (钩子函数) wait for functions that are called while a network runs, is saved or is loaded; we meet one below, and those that look into a running network in week 5.
 #
 # ### What an assignment does
 #
@@ -1089,7 +1089,7 @@ grids.show_feature_maps(maps[:16], title="A cat after AlexNet's first layer, wei
 # %% [markdown]
 # Where in the model are the paper's four ideas?
 #
-# > **Myth.** The old course lists LRN among AlexNet's features, and builds it with `torchvision.models.AlexNet()`. But torchvision follows a later paper (Krizhevsky 2014, "one weird trick"), which dropped it: there is no LRN in this model.
+# > **Myth.** The old course lists LRN among AlexNet's features, and builds it with `torchvision.models.AlexNet()`. But torchvision follows a later, simpler version (Krizhevsky 2014, "one weird trick") and builds it without LRN: there is no LRN in this model.
 
 # %% covers=["w3-alexnet-features", "w3-err-alexnet-lrn"]
 for kind in (nn.ReLU, nn.LocalResponseNorm, nn.Dropout):
@@ -1507,7 +1507,7 @@ for extra in settings:
 # %% [markdown]
 # Stride 2 with padding 1 halves the size. A padding of 1 makes up for the border that a kernel of 3 loses. A kernel of 3 with dilation 2 covers 5 pixels, so 17 becomes 13.
 #
-# > **Myth.** "padding = 0 keeps input and output the same size." It shrinks. The size is kept by $(\text{kernel} - 1)/2$ with an odd kernel, or by `"same"` (which is new, and needs stride 1).
+# > **Myth.** "padding = 0 keeps input and output the same size." It shrinks. With stride 1 the size is kept by $d\,(\text{kernel} - 1)/2$ with an odd kernel and dilation $d$, or by `"same"` (which is newer, and refuses any other stride).
 
 # %% covers=["w3-err-padding-same", "w3-conv2d-padding"]
 five = torch.rand(1, 1, 5, 5)
@@ -1806,7 +1806,7 @@ check.colours_as_depth(colours_as_depth)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `nn.Conv3d` takes a tuple for each direction: a padding of (1, 0, 0) pads the depth only.
+# `nn.Conv3d` takes a tuple with one number for each direction (depth, height, width): a padding of (1, 0, 0) pads the depth only.
 # </details>
 # <details><summary>Solution</summary>
 #
@@ -1972,7 +1972,7 @@ for name, counts in {"kernel 3": odd, "kernel 4": even}.items():
     print(name, *counts[0, 0].int().tolist(), sep="\n")
 
 # %% [markdown]
-# A kernel whose size is a multiple of the stride covers the inside evenly. The other cure: enlarge first, then convolve. On a photograph, each with the same kernel of equal weights, brightness set right on average:
+# A kernel whose size is a multiple of the stride covers the inside evenly. The other cure: enlarge first, then convolve. On a photograph, each with a kernel of equal weights, brightness set right on average:
 
 # %% covers=["w3-convtranspose2d"]
 small = v2.functional.resize(photo[:, 0], [48])[:, None]
@@ -2077,7 +2077,7 @@ grids.show_grid([largest, mean], titles=["maximum", "mean"], title="8×8 pixels 
 # %% [markdown]
 # Pooled by the maximum, lamps and towers grow; pooled by the mean, they fade.
 #
-# How many windows fit? Kernel, stride, padding and dilation count as in a convolution, and the division is rounded down. With `ceil_mode=True` it is rounded up: a last window may hang over the end, unless it would begin in the padding there.
+# How many windows fit? Kernel, stride and padding count as in a convolution (a padding of half the kernel at most; a dilation only for the maximum), and the division is rounded down. With `ceil_mode=True` it is rounded up: a last window may hang over the end, unless it would begin in the padding there.
 
 # %% covers=["w3-maxpool2d", "w3-ceil-mode", "w3-avgpool2d"] tags=["proof"]
 def pool_size(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
@@ -2325,7 +2325,7 @@ question.reveal("about a millionth" if 0.25**10 < 1e-5 else "about a hundredth")
 # %% [markdown]
 # That is the vanishing gradient (梯度消失), and the reason why nobody builds deep networks of sigmoids any more. Week 4 measures it on a hundred layers.
 #
-# > **Then and now.** Names change. `F.sigmoid` and `F.tanh` were deprecated in 2019, so old notebooks are full of warnings; today they are silent again, and `torch.sigmoid` is the usual spelling. And autograd's names for the layers, which old pages print as `AddmmBackward`, `ThnnConv2DBackward` and `MaxPool2DWithIndicesBackward`, now read:
+# > **Then and now.** Names change. `F.sigmoid` and `F.tanh` were deprecated in 2018 (0.4.1), so old notebooks are full of warnings; today they are silent again, and `torch.sigmoid` is the usual spelling. And autograd's names for the layers, which old pages print as `AddmmBackward`, `ThnnConv2DBackward` and `MaxPool2DWithIndicesBackward`, now read:
 
 # %% covers=["w3-sigmoid", "w3-tanh"] tags=["then-and-now"]
 x = torch.rand(1, 3, 8, 8, requires_grad=True)
