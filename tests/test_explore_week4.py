@@ -205,7 +205,7 @@ def test_loss_curves_work_where_gradients_are_switched_off_and_whatever_the_read
 def test_loss_curves_say_loss_gradient_and_parameter():
     explorer = explore.loss_curves()
     assert "SmoothL1: loss 1.5, gradient 1" in words(explorer)
-    assert "beta = 1: parabola up to |x| = 1" in words(explorer) and "dotted: MSE" in words(explorer)
+    assert "beta = 1: parabola up to |x| = 1" in words(explorer) and "dotted: L1" in words(explorer)
     (tangent,) = [line for line in explorer.figure.axes[0].lines if line.get_linestyle() == "--"]
     assert np.allclose(tangent.get_xydata(), [(1, 0.5), (3, 2.5)])
     explorer.controls["loss"].value = "MSE"

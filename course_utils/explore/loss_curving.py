@@ -37,7 +37,7 @@ LOSSES = {
     "MSE": Loss(lambda x, _: F.mse_loss(x, _zeros(x), reduction="none"), ERROR, None, rival="L1"),
     "L1": Loss(lambda x, _: F.l1_loss(x, _zeros(x), reduction="none"), ERROR, None, lambda _: 0.0, "MSE"),
     "SmoothL1": Loss(
-        lambda x, beta: F.smooth_l1_loss(x, _zeros(x), reduction="none", beta=beta), ERROR, "beta", rival="MSE"
+        lambda x, beta: F.smooth_l1_loss(x, _zeros(x), reduction="none", beta=beta), ERROR, "beta", rival="L1"
     ),
     "Huber": Loss(
         lambda x, delta: F.huber_loss(x, _zeros(x), reduction="none", delta=delta), ERROR, "delta", rival="MSE"

@@ -754,7 +754,7 @@ check.between(between)
 # </details>
 
 # %% [markdown]
-# Here is the chain of CrossEntropyLoss, and then all losses of torch sorted by it. `_Loss` keeps one text, `reduction`. `_WeightedLoss` also keeps one weight for each class, as a **buffer** (week 3): it moves with `.to(device)`, and nobody learns it.
+# Here is the chain of CrossEntropyLoss, and then all losses of torch sorted by it. `_Loss` keeps one text, `reduction`. `_WeightedLoss` also keeps a `weight`, for most of them one number for each class, as a **buffer** (week 3): it moves with `.to(device)`, and nobody learns it.
 
 # %% covers=["w4-loss-base", "w4-ex-ce-mro"]
 print(" -> ".join(ancestor.__name__ for ancestor in nn.CrossEntropyLoss.__mro__))
@@ -941,7 +941,7 @@ with expected_error(RuntimeError):
 # %% [markdown] covers=["w4-ex-reduction"]
 # ### Exercise 4.4 The three reductions by hand · 12 min · ★★
 #
-# First say what each reduction gives **when there are weights**: put one letter behind each name. Then write `by_hand(logits, targets, weights)` without torch's losses and without its softmax: a dictionary with the keys `"none"`, `"sum"`, `"mean"`, each what `nn.CrossEntropyLoss(weight=weights, reduction=…)` gives, as a tensor. Try it on the data above: 1.8210 / 5 = 0.3642.
+# First say what each reduction gives **when there are weights**: put one letter behind each name. Then write `reduced(logits, targets, weights)` without torch's losses and without its softmax: a dictionary with the keys `"none"`, `"sum"`, `"mean"`, each what `nn.CrossEntropyLoss(weight=weights, reduction=…)` gives, as a tensor. Try it on the data above: 1.8210 / 5 = 0.3642.
 
 # %% covers=["w4-ex-reduction"] tags=["exercise"]
 meanings = {
@@ -950,17 +950,17 @@ meanings = {
     "C": "the sum of the weighted losses, divided by the sum of the samples' weights",
     "D": "the sum of the weighted losses",
 }
-letters = {"none": ..., "sum": ..., "mean": ...}
+meaning_of = {"none": ..., "sum": ..., "mean": ...}
 
 
-def by_hand(logits, targets, weights):
+def reduced(logits, targets, weights):
     # logits (N, C), targets (N,), weights (C,) -> {"none": …, "sum": …, "mean": …}
     # each as from nn.CrossEntropyLoss(weight=weights, reduction=…), without using it
     ...
 
 
 # %% tags=["check"]
-check.reductions(letters, by_hand)
+check.reductions(meaning_of, reduced)
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -974,10 +974,10 @@ check.reductions(letters, by_hand)
 # <details><summary>Solution</summary>
 #
 # ```python
-# letters = {"none": "B", "sum": "D", "mean": "C"}
+# meaning_of = {"none": "B", "sum": "D", "mean": "C"}
 #
 #
-# def by_hand(logits, targets, weights):
+# def reduced(logits, targets, weights):
 #     # logits (N, C), targets (N,), weights (C,) -> {"none": …, "sum": …, "mean": …}
 #     chosen = logits[torch.arange(len(targets)), targets]
 #     each = weights[targets] * (logits.exp().sum(dim=1).log() - chosen)
@@ -985,7 +985,7 @@ check.reductions(letters, by_hand)
 #
 #
 # small = torch.tensor([[1.0, 2], [1, 3], [1, 3]]), torch.tensor([0, 1, 1]), torch.tensor([1.0, 2])
-# assert abs(by_hand(*small)["mean"].item() - 1.8210 / 5) < 1e-4
+# assert abs(reduced(*small)["mean"].item() - 1.8210 / 5) < 1e-4
 # ```
 # </details>
 
@@ -1142,8 +1142,8 @@ for _ in range(200):
     belief = torch.softmax(ink @ weights, dim=1)
     by_steps.append(-belief[torch.arange(500), labels].log().mean().item())
     weights -= 0.1 * ink.T @ (belief - F.one_hot(labels, 10)) / 500
-scores = ink @ weights
-right = (scores.argmax(dim=1) == labels).double().mean()
+digit_scores = ink @ weights
+right = (digit_scores.argmax(dim=1) == labels).double().mean()
 print(f"first loss {by_steps[0]:.4f}, log 10 = {math.log(10):.4f}")
 print(f"after 200 steps {by_steps[-1]:.2f}, right: {right:.0%}")
 assert abs(by_steps[0] - math.log(10)) < 1e-6 and by_steps[-1] < 0.6 and right > 0.85
@@ -1403,7 +1403,7 @@ print("one question, BCEWithLogitsLoss:", rounded(binary, 4))
 # %% [markdown]
 # ### Find the bug 4.2 Who else is in the room? · 8 min · ★★
 #
-# `scores` are the logits of the digits that were trained by hand above. `how_sure` reports for each picture the most probable digit, and its probability. Here is the first picture's probability when it is reported together with others. The picture, its logits and the network are the same each time. Repair `how_sure`.
+# `digit_scores` are the logits of the digits that were trained by hand above. `how_sure` reports for each picture the most probable digit, and its probability. Here is the first picture's probability when it is reported together with others. The picture, its logits and the network are the same each time. Repair `how_sure`.
 
 # %% tags=["exercise", "find-the-bug"]
 def how_sure(scores):
@@ -1415,7 +1415,7 @@ def how_sure(scores):
 
 first = {}
 for others in (0, 1, 9, 99, 499):
-    digit, sure = how_sure(scores[: 1 + others])
+    digit, sure = how_sure(digit_scores[: 1 + others])
     first[f"with {others} others"] = sure[0].item()
 bars.bar_chart(
     first,
@@ -1448,7 +1448,7 @@ check.bug_4_2(how_sure)
 #
 # first = {}
 # for others in (0, 1, 9, 99, 499):
-#     digit, sure = how_sure(scores[: 1 + others])
+#     digit, sure = how_sure(digit_scores[: 1 + others])
 #     first[f"with {others} others"] = sure[0].item()
 # bars.bar_chart(
 #     first,
@@ -1631,7 +1631,7 @@ for delta in (1, 10, 100):
 # %% [markdown]
 # ### Explorer Loss curves
 #
-# **Where does the pull end?** Move the error far to the right and read the gradient of MSE, L1, SmoothL1 and Huber. Then find a beta for which SmoothL1 cannot be told from L1 by eye. The other losses in the list belong to the margins further down; come back for them.
+# **Where does the pull end?** Move the error far to the right and read the gradient of MSE, L1, SmoothL1 and Huber. Then make SmoothL1's beta smaller (the dotted curve beside it is L1): at which beta can you no longer tell them apart? The other losses in the list belong to the margins further down; come back for them.
 
 # %%
 explore.loss_curves()
@@ -2383,7 +2383,7 @@ check.frames_needed(frames_needed)
 #
 # Make your own map of the old course's 18 losses (损失函数总结): for each of them **(formula, target, use)**. Do as much as you can without looking back. The check builds an input and your kind of target, computes your formula, and asks the real loss.
 #
-# | formula for one loss value; margin 1, for K 0 | |
+# | formula for one loss value; margin 1, for K and O 0 | |
 # |---|---|
 # | A: exp(x) − y·x | B: (x − y)² |
 # | C: log(1 + exp(−y·x)) | D: −x[y] |
@@ -2801,7 +2801,7 @@ drawing
 
 
 # %% [markdown]
-# A larger rate is faster, up to a point; beyond it a larger rate is slower again, and at 0.25 nothing holds it any more. With one weight the best rate is half of the one that breaks. With many weights of very different curvature it moves up, close to the one that breaks, and the exercise shows what decides.
+# A larger rate is faster, up to a point; beyond it a larger rate is slower again, at 0.25 it gets nowhere, and above that nothing holds it any more. With one weight the best rate is half of the one that breaks. With many weights of very different curvature it moves up, close to the one that breaks, and the exercise shows what decides.
 
 # %% [markdown]
 # ### Exercise 4.9 The rate at which it breaks · 10 min · ★★
@@ -3200,7 +3200,7 @@ curves.function_plot(
 )
 
 # %% [markdown]
-# Two things to see. The smoother curve comes later. And both begin too low, because $v_0 = 0$ counts as a measurement of nought degrees; Adam will have to repair that.
+# Two things to see. The smoother curve comes later. And after the first day both are far too low for a while, because $v_0 = 0$ counts as a measurement of nought degrees; Adam will have to repair that.
 #
 # What does $v_t$ contain? Put the formula into itself again and again: $v_t = \sum_i (1-\beta)\,\beta^i\,\theta_{t-i}$. Each older value counts a factor β less. The weights of the last 100 values for β = 0.9:
 
@@ -3609,7 +3609,7 @@ def day_net():
     return nn.Sequential(nn.RMSNorm(2), nn.Linear(2, 1)).double()
 
 
-def train(net, optimizer, rounds=300):
+def train_day(net, optimizer, rounds=300):
     for _ in range(rounds):
         loss = F.mse_loss(net(clock).squeeze(1), degrees)
         optimizer.zero_grad()
@@ -3621,7 +3621,7 @@ def train(net, optimizer, rounds=300):
 # %% [markdown]
 # ### Find the bug 4.6 The cold thermometer · 10 min · ★★
 #
-# The network above learns the temperature of the day. `day_net` and `train` are right, the loss comes to rest, the curve has the right form. But it is too cold all day long. The decay of the weight **matrix** must stay as it is. Repair `make_optimizer`, so that it does the right thing for every network of linear and normalisation layers.
+# The network above learns the temperature of the day. `day_net` and `train_day` are right, the loss comes to rest, the curve has the right form. But it is too cold all day long. The decay of the weight **matrix** must stay as it is. Repair `make_optimizer`, so that it does the right thing for every network of linear and normalisation layers.
 
 # %% tags=["exercise", "find-the-bug"]
 def make_optimizer(net):
@@ -3629,7 +3629,7 @@ def make_optimizer(net):
 
 
 net = day_net()
-predicted = train(net, make_optimizer(net))
+predicted = train_day(net, make_optimizer(net))
 error, bias = (predicted - degrees).mean().item(), net[1].bias.item()
 curves.function_plot(
     {"measured": (hours, degrees), "predicted": (hours, predicted)},
@@ -3661,7 +3661,7 @@ check.bug_4_6(make_optimizer)
 #
 #
 # net = day_net()
-# predicted = train(net, make_optimizer(net))
+# predicted = train_day(net, make_optimizer(net))
 # error, bias = (predicted - degrees).mean().item(), net[1].bias.item()
 # curves.function_plot(
 #     {"measured": (hours, degrees), "predicted": (hours, predicted)},
@@ -3968,7 +3968,7 @@ with expected_error(ValueError):
 #
 # ### The curvature: LBFGS
 #
-# Newton's method divides the gradient by the curvature. For $y = 4x^2$ that is lr = 1/8, the bottom in one step. With $n$ weights the curvature is an $n \times n$ matrix, too large to have. **BFGS** (a quasi-Newton method, BFGS的改进) estimates its inverse $H$ from what it sees anyway: a step $s$ changed the gradient by $y$. The L is for limited memory: it keeps the last pairs $(s, y)$ instead of the matrix. By hand, with the matrix, on a bowl:
+# Newton's method divides the gradient by the curvature. For $y = 4x^2$ that is lr = 1/8, the bottom in one step. With $n$ weights the curvature is an $n \times n$ matrix, too large to have. **BFGS** (a quasi-Newton method) estimates its inverse $H$ from what it sees anyway: a step $s$ changed the gradient by $y$. The L is for limited memory (BFGS的改进): it keeps the last pairs $(s, y)$ instead of the matrix. By hand, with the matrix, on a bowl:
 
 # %% covers=["w4-lbfgs"] tags=["proof"]
 bowl = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)  # gradient: bowl @ w
@@ -4191,7 +4191,7 @@ explore.optimizer_race()
 # %%
 digits = data.digits()
 pixels = F.avg_pool2d(digits.images.unsqueeze(1).float() / 255, 2).flatten(1).to(device)
-labels = digits.labels.to(device)
+digit_labels = digits.labels.to(device)
 
 
 def train_digits(build, lr, batches=80):
@@ -4200,7 +4200,7 @@ def train_digits(build, lr, batches=80):
     optimizers, losses = build(net, lr), []
     for _ in range(batches):
         chosen = torch.randint(len(pixels), (64,)).to(device)
-        loss = F.cross_entropy(net(pixels[chosen]), labels[chosen])
+        loss = F.cross_entropy(net(pixels[chosen]), digit_labels[chosen])
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -4250,7 +4250,7 @@ assert between_racers < 0.6 and between_rates > 2 * between_racers
 question.reveal(question.options[int(between_rates > between_racers)])
 
 # %% [markdown]
-# Read the table along its rows, then down its columns. At the rate 0.01 alone one would say that SGD can't learn to read. At its own best rate each of them learns, and the best results lie close together. **Most of the difference between optimizers is a difference between learning rates.** And each has its own good rate: RMSprop's is the smallest of the four, SGD's the largest, 30 times as much. Who takes a rate over from one optimizer to another compares nothing.
+# Read the table along its rows, then down its columns. At the rate 0.01 alone one would say that SGD can't learn to read. At its own best rate each of them learns, and the best results lie close together, except for plain SGD: its best rate is the largest on offer, and with a larger one it might catch up. **Most of the difference between optimizers is a difference between learning rates.** And each has its own good rate: RMSprop's is the smallest of the four, SGD's the largest, 30 times as much. Who takes a rate over from one optimizer to another compares nothing.
 
 # %% tags=["nbval-ignore-output"]
 drawn = {

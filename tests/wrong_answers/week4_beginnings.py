@@ -24,7 +24,7 @@ def train(pixels, digits, steps=200):
     return net, losses
 """
 KINDS = "isinstance(module, (nn.Linear, nn.Conv2d))"
-LETTERS = 'letters = {"none": "B", "sum": "D", "mean": "C"}\n'
+LETTERS = 'meaning_of = {"none": "B", "sum": "D", "mean": "C"}\n'
 EACH = """
     chosen = logits[torch.arange(len(targets)), targets]
     each = weights[targets] * (logits.exp().sum(dim=1).log() - chosen)
@@ -131,33 +131,33 @@ WRONG = {
     ],
     "4.4": [
         (
-            LETTERS.replace('"C"', '"A"') + "def by_hand(logits, targets, weights):" + EACH + "    return {}",
+            LETTERS.replace('"C"', '"A"') + "def reduced(logits, targets, weights):" + EACH + "    return {}",
             "by what was it divided there",
         ),
         (
             LETTERS
-            + "def by_hand(logits, targets, weights):"
+            + "def reduced(logits, targets, weights):"
             + EACH
             + "    return {'none': each, 'sum': each.sum(), 'mean': each.mean()}",
             "with weights it is the sum of their weights",
         ),
         (
             LETTERS
-            + "def by_hand(logits, targets, weights):"
+            + "def reduced(logits, targets, weights):"
             + EACH
             + "    return {'none': each, 'sum': each.sum(), 'mean': each.sum() / weights.sum()}",
             "you divided by the sum over the classes",
         ),
         (
             LETTERS
-            + "def by_hand(logits, targets, weights):"
+            + "def reduced(logits, targets, weights):"
             + EACH.replace("weights[targets] * ", "")
             + "    return {'none': each, 'sum': each.sum(), 'mean': each.mean()}",
             "has no weights yet",
         ),
         (
             LETTERS
-            + "def by_hand(logits, targets, weights):"
+            + "def reduced(logits, targets, weights):"
             + EACH.replace("logits.exp().sum(dim=1).log() - chosen", "-chosen")
             + "    return {'none': each, 'sum': each.sum(), 'mean': each.sum() / weights[targets].sum()}",
             "only minus the logit",

@@ -194,7 +194,7 @@ def between(function: object) -> str:
         if names == ["_WeightedLoss", "_Loss"]:
             raise Mistake(f"{where}: that is right for CrossEntropyLoss; read the __mro__ of the class that is given")
         raise Mistake(f"{where}, but its __mro__ has {', '.join(wanted) or 'nothing'} between it and Module")
-    return "_WeightedLoss keeps the class weights, _Loss the reduction, and Module makes a loss movable like a layer"
+    return "_WeightedLoss keeps the weights, _Loss the reduction, and Module makes a loss movable like a layer"
 
 
 def _losses_by_loops(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> list[float]:
@@ -210,10 +210,10 @@ MEANINGS = {"none": "B", "sum": "D", "mean": "C"}
 
 
 @exercise("4.4", "The three reductions by hand")
-def reductions(letters: object, function: object) -> str:
-    expect_type(letters, dict, "letters")
+def reductions(meaning_of: object, function: object) -> str:
+    expect_type(meaning_of, dict, "meaning_of")
     for name, letter in MEANINGS.items():
-        given = letters.get(name)
+        given = meaning_of.get(name)
         if given is None or given is ...:
             raise Mistake(f"the letter for '{name}' is still missing")
         expect_type(given, str, f"the letter for '{name}'")
@@ -232,18 +232,18 @@ def reductions(letters: object, function: object) -> str:
     cases.append((torch.tensor([[1.0, 2], [1, 3], [1, 3]]), torch.tensor([0, 1, 1]), torch.tensor([1.0, 2])))
     for logits, targets, weights in cases:
         answer = call(function, logits.clone(), targets.clone(), weights.clone())
-        expect_type(answer, dict, "what by_hand() returns")
+        expect_type(answer, dict, "what reduced() returns")
         each = _losses_by_loops(logits, targets, weights)
         for name in MEANINGS:
             value = answer.get(name)
             if value is None:
                 raise Mistake(f"the dictionary has no entry '{name}'")
             attempted(value)
-            expect_type(value, torch.Tensor, f"by_hand(…)['{name}']")
+            expect_type(value, torch.Tensor, f"reduced(…)['{name}']")
         _judge_none(answer["none"], each, logits, targets, weights)
-        expect_tensor(answer["sum"], "by_hand(…)['sum']", dtype=torch.float32, shape=())
-        expect_close(answer["sum"], sum(each), "by_hand(…)['sum']", "it should be the sum of the entries of 'none'")
-        expect_tensor(answer["mean"], "by_hand(…)['mean']", dtype=torch.float32, shape=())
+        expect_tensor(answer["sum"], "reduced(…)['sum']", dtype=torch.float32, shape=())
+        expect_close(answer["sum"], sum(each), "reduced(…)['sum']", "it should be the sum of the entries of 'none'")
+        expect_tensor(answer["mean"], "reduced(…)['mean']", dtype=torch.float32, shape=())
         _judge_mean(answer["mean"].item(), sum(each), targets, weights)
     return "1.8210 / (1 + 2 + 2) = 0.3642: with weights, 'mean' divides by weight, so only their ratios count"
 
@@ -251,7 +251,7 @@ def reductions(letters: object, function: object) -> str:
 def _judge_none(
     value: torch.Tensor, each: list[float], logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> None:
-    name = "by_hand(…)['none']"
+    name = "reduced(…)['none']"
     expect_tensor(value, name, dtype=torch.float32, shape=(len(each),))
     wanted, scale = torch.tensor(each), weights[targets]
     if torch.allclose(value, -wanted, atol=1e-4):
@@ -264,7 +264,7 @@ def _judge_none(
 
 
 def _judge_mean(value: float, total: float, targets: torch.Tensor, weights: torch.Tensor) -> None:
-    name, right = "by_hand(…)['mean']", total / weights[targets].sum().item()
+    name, right = "reduced(…)['mean']", total / weights[targets].sum().item()
     if abs(value - right) < 1e-4 * max(1, right):
         return
     wrong = {
