@@ -187,7 +187,7 @@ def _read(folder: Path) -> Run:
             shown = tag.removesuffix("/text_summary")
             run.texts[shown] = [Entry(step, value.flat[0].decode()) for step, value in entries]
         elif kind == "custom_scalars":
-            run.layout = _layout(entries[0][1].flat[0])
+            run.layout = _layout(entries[-1][1].flat[0])  # what TensorBoard shows, too
         else:
             run.tensors[tag] = [Entry(step, torch.from_numpy(value.copy())) for step, value in entries]
     if tags["graph"]:

@@ -147,6 +147,13 @@ def test_texts_sounds_tensors(run: board.Run):
     assert torch.equal(run.tensors["mesh_VERTEX"][0].value, torch.eye(3)[None])
 
 
+def test_the_last_layout_counts_as_on_the_page(tmp_path: Path):
+    with SummaryWriter(tmp_path) as writer:
+        for name in ("first", "last"):
+            writer.add_custom_scalars({name: {"both": ["Multiline", ["plain"]]}})
+    assert list(board.read(tmp_path).layout) == ["last"]
+
+
 def test_the_rest(folder: Path, run: board.Run):
     assert run.embeddings["points"].labels == ["a", "b", "c"] and run.embeddings["bare"].labels == []
     assert torch.equal(run.embeddings["points"].vectors, torch.eye(3, 2).double())
