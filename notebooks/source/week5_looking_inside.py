@@ -39,7 +39,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
-from torch.utils.tensorboard import SummaryWriter
 from torchvision.transforms import v2
 from torchvision.utils import make_grid
 
@@ -50,6 +49,9 @@ from course_utils.predict import predict
 from course_utils.text import rounded
 
 device = session.setup(seed, device)
+
+# after setup(), which says what to do if tensorboard is missing
+from torch.utils.tensorboard import SummaryWriter
 
 # %% [markdown]
 # ## Warm-up
@@ -213,6 +215,8 @@ for epoch in range(4):
 # | `get_lr()` | the rule: the rates of epoch `last_epoch`. Only `step` calls it |
 # | `get_last_lr()` | the rates in force, for you to read |
 # | `state_dict()`, `load_state_dict()` | to stop and go on |
+#
+# (Three classes of 5.2 and 5.3, ReduceLROnPlateau, SequentialLR and ChainedScheduler, inherit without `base_lrs` and without a rule in `get_lr()`. `step`, `get_last_lr` and `state_dict` work for all.)
 #
 # The argument `last_epoch` is −1 by default, "nothing happened yet". What does a fresh scheduler say?
 
@@ -504,7 +508,7 @@ def make_line():
 chance = torch.Generator().manual_seed(seed)
 x = 2 * torch.rand(100, 1, dtype=torch.float64, generator=chance) - 1
 y = 3 * x - 1 + 0.1 * torch.randn(100, 1, dtype=torch.float64, generator=chance)
-points = list(zip(x.split(10), y.split(10), strict=True))  # ten batches
+ten_batches = list(zip(x.split(10), y.split(10), strict=True))
 
 
 def plan(line):
@@ -539,7 +543,7 @@ def fit(net, batches, make, epochs):
 
 
 line = make_line()
-found = fit(line, points, plan, epochs=30)
+found = fit(line, ten_batches, plan, epochs=30)
 curves.loss_curves(
     {"mean loss of an epoch": found, "within reach": [0.01] * len(found)},
     "epoch",
@@ -580,7 +584,7 @@ check.bug_5_1(fit)
 #
 #
 # line = make_line()
-# found = fit(line, points, plan, epochs=30)
+# found = fit(line, ten_batches, plan, epochs=30)
 # curves.loss_curves(
 #     {"mean loss of an epoch": found, "within reach": [0.01] * len(found)},
 #     "epoch",
@@ -965,7 +969,7 @@ def fit_quickly(net, batches, make, epochs):
 
 
 line = make_line()
-found = fit_quickly(line, points, quick, epochs=6)
+found = fit_quickly(line, ten_batches, quick, epochs=6)
 curves.loss_curves(
     {"mean loss of an epoch": found, "within reach": [0.01] * len(found)},
     "epoch",
@@ -1001,7 +1005,7 @@ check.bug_5_2(fit_quickly)
 #
 #
 # line = make_line()
-# found = fit_quickly(line, points, quick, epochs=6)
+# found = fit_quickly(line, ten_batches, quick, epochs=6)
 # curves.loss_curves(
 #     {"mean loss of an epoch": found, "within reach": [0.01] * len(found)},
 #     "epoch",
@@ -1283,7 +1287,7 @@ assert drops(plateau(LOSSES, **SETTINGS)) == [16, 37, 58] and reductions > 500
 # %% [markdown]
 # ### What counts as better
 #
-# The default is `mode="min"`, for a loss. Here is an accuracy that rises in every epoch, by 4 percent, and somebody forgot the mode. `patience=2`.
+# The default is `mode="min"`, for a loss. Here is an accuracy that rises in every epoch, by 0.04, and somebody forgot the mode. `patience=2`.
 
 # %%
 question = predict(
@@ -1320,7 +1324,7 @@ for threshold_mode, best, new in [
     print(f"{threshold_mode}   {best:4}   {new:<8} {scheduler.num_bad_epochs == 0}")
 
 # %% [markdown]
-# The share has two traps. First, a **negative** metric, such as the losses of lesson 4.3 that are the logarithm of a density. For a best of −2 the edge is −2 · (1 − 0.0001) = −1.9998, and a metric that stays at −2 passes it every time. Second, `nan`: is it better, or bad?
+# The share has two traps. First, a **negative** metric, such as the losses of lesson 4.3 that are the negative logarithm of a density. For a best of −2 the edge is −2 · (1 − 0.0001) = −1.9998, and a metric that stays at −2 passes it every time. Second, `nan`: is it better, or bad?
 
 # %% covers=["w5-plateau-threshold"]
 print("0.4 for ever:      ", drops(by_torch([0.4] * 36)))
@@ -1794,7 +1798,7 @@ for name, build in per_epoch_or_batch.items():
 # %% [markdown] covers=["w5-sched-summary"]
 # ### Warm-up: one scheduler made of two
 #
-# The first steps of a training are taken with random weights, large gradients and optimizers whose averages are still young (week 4). **Warm-up** (学习率预热) begins with small steps and grows to the full rate within a few epochs. Then something else takes over. **SequentialLR** hands over at `milestones`; each scheduler counts from 0 when its turn comes.
+# The first steps of a training are taken with random weights, large gradients and optimizers whose averages are still young (week 4). **Warm-up** (学习率预热) begins with small steps and grows to the full rate within a few epochs. Then something else takes over. **SequentialLR** hands over at `milestones`; each scheduler counts from 0 when its turn comes. (OneCycleLR and CyclicLR bring a first rate of their own and write it into `initial_lr`, which spoils the part before them: give them their warm-up by their own arguments.)
 
 # %% covers=["w5-sched-summary"] tags=["proof"]
 WARM, TOTAL = 5, 60
@@ -1818,7 +1822,7 @@ proven(by_hand, warm_then_cosine, TOTAL)
 # %% [markdown]
 # Three numbers have to fit: `total_iters` and the milestone are the same, so the warm-up ends where the cosine begins, and `T_max` is what is left of the training.
 #
-# **ChainedScheduler** puts schedulers not behind but upon one another: all of them step every time, and their factors multiply. The same two parts, in sequence and chained:
+# **ChainedScheduler** puts schedulers not behind but upon one another: all of them step every time, one after the other, each on the rate that it finds. Parts that multiply what is there (5.1) multiply their factors. LambdaLR, CosineAnnealingWarmRestarts, CyclicLR and OneCycleLR do not: they overwrite what stood before them. The same two parts, in sequence and chained:
 
 # %% covers=["w5-sched-summary"] tags=["proof"]
 def parts(optimizer):
@@ -1854,7 +1858,7 @@ curves.plot_lr_curves(together, epochs=60, title="One after the other, or all at
 # %% [markdown]
 # In sequence the decay starts from the full rate at epoch 20. Chained it has been at work from the beginning, and the full rate is never reached. For warm-up take SequentialLR; ChainedScheduler is for factors that are meant together.
 #
-# Only one member of the family can't be a part, because its `step` needs a metric:
+# One member of the family can never be a part, because its `step` needs a metric, and torch says so at once. (Nor should a SequentialLR contain another SequentialLR or a ChainedScheduler: it is accepted, and goes wrong at a milestone.)
 
 # %% covers=["w5-sched-summary"]
 optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=LR)
@@ -2178,7 +2182,7 @@ curves.loss_curves(
 # | the factor of one step is easier to say than that since the start | `MultiplicativeLR` | in the same unit |
 # | a piece of a schedule: a straight line, or a lower rate for a while | `LinearLR`, `ConstantLR` | as the whole |
 # | a rate that swings between two bounds, for as long as you like | `CyclicLR` | per batch |
-# | two rules at once, whose factors multiply | `ChainedScheduler` | as its parts |
+# | two rules at once, whose factors multiply (no LambdaLR among them) | `ChainedScheduler` | as its parts |
 #
 # The order of the day: first the range test, then a schedule, then several networks before you believe that a change was one.
 
@@ -2458,7 +2462,7 @@ for name, run in board.runs(logs).items():
 board.draw_scalars(logs, "Loss", title="One tag, two runs: one chart")
 
 # %% [markdown]
-# A chart of several tags of one run is possible too, on the page *Custom Scalars*. A **layout** says what goes where: `Multiline` for several curves, `Margin` for a curve between two bounds. Three methods write one; the last two are short for a layout of one chart. A folder keeps the first layout that it gets, so it is written once.
+# A chart of several tags of one run is possible too, on the page *Custom Scalars*. A **layout** says what goes where: `Multiline` for several curves, `Margin` for a curve between two bounds. Three methods write one; the last two are short for a layout of one chart. TensorBoard shows the last layout that a folder got, so write all of it in one call.
 
 # %%
 layout = {
@@ -4486,9 +4490,9 @@ for c in (285, 967, 560):
     with torch.no_grad():
         grad_map = weighted_sum(maps[0], slopes.mean(dim=(2, 3))[0])
         plain_map = weighted_sum(maps[0], net._fc.weight[c])
-        factor = (plain_map * grad_map).sum() / (grad_map * grad_map).sum()
+        ratio = (plain_map * grad_map).sum() / (grad_map * grad_map).sum()
         error = (plain_map - 49 * grad_map).abs().max() / plain_map.abs().max()
-    factors.append(round(factor.item(), 6))
+    factors.append(round(ratio.item(), 6))
     print(f"{names[c]:15} CAM / Grad-CAM = {factors[-1]}, relative error below 1e-12:", end=" ")
     print((error < 1e-12).item())
     assert error < 1e-12
@@ -4663,7 +4667,7 @@ check.grad_cam(grad_cam)
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A forward hook keeps the output; `try: … finally: handle.remove()` around the forward pass. With `torch.autograd.grad(score, kept[0])` no `.grad` is touched. It wants one number: the **sum** of the scores that were asked for. Picture 3 has no part in the score of picture 5, so in this sum each picture still has the slopes of its own score.
+# A forward hook keeps the output and returns a clone of it, because the next layer may work in place; `try: … finally: handle.remove()` around the forward pass. With `torch.autograd.grad(score, kept[0])` no `.grad` is touched. It wants one number: the **sum** of the scores that were asked for. Picture 3 has no part in the score of picture 5, so in this sum each picture still has the slopes of its own score.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -4676,7 +4680,12 @@ check.grad_cam(grad_cam)
 #     # pictures (N, …), layer: a module of net with the output (N, C, h, w), called once,
 #     # classes (N,) int64 -> (N, h, w), for each picture ReLU of the sum of alpha[k] * map[k]
 #     kept = []
-#     handle = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
+#
+#     def keep(module, inputs, output):
+#         kept.append(output)
+#         return output.clone()  # the next layer may work in place
+#
+#     handle = layer.register_forward_hook(keep)
 #     try:
 #         scores = net(pictures)
 #     finally:
@@ -4948,7 +4957,7 @@ explore.hidden_digits()
 # %% [markdown] covers=["w5-cam-analysis"]
 # ### Caught
 #
-# The old course tells of a network that knew aeroplanes by the **sky**. Such a thing happens in silence: photographs of a class tend to come from the same place, so what lies **around** the object gives the class away. We build the case, to see it from training to conviction. A play note of 1 or of 100 is photographed on a table, blue or red.
+# The old course tells of a network that knew aeroplanes by the **sky**. Such a thing happens in silence: photographs of a class tend to come from the same place, so what lies **around** the object gives the class away. We build the case, to see it from training to conviction. A toy banknote of 1 or of 100 is photographed on a table, blue or red.
 
 # %%
 GLYPHS = {"1": "010110010010111", "0": "111101101101111"}  # 3 x 5 pixels, row by row

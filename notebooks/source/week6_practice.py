@@ -10,7 +10,7 @@
 # - stop a run, kill it, and go on to the last bit;
 # - fine-tune a trained network on your own pictures;
 # - average weights, tune honestly, measure where the time goes, and train in more than one process;
-# - read the twenty most common errors of PyTorch at a glance.
+# - read the most common errors of PyTorch at a glance.
 #
 # | lesson | minutes | you build |
 # |---|---|---|
@@ -24,7 +24,7 @@
 # | 6.8 Tuning, honestly | 70 | a search that does not fool itself |
 # | 6.9 Where the time goes | 70 | a table of ratios for your machine |
 # | 6.10 More than one process | 60 | two processes that act as one |
-# | 6.11 The error clinic | 55 | a doctor for twenty errors |
+# | 6.11 The error clinic | 55 | a doctor for the common errors |
 #
 # It builds on weeks 1 to 5. Every lesson runs after the parameters cell and the setup cell alone. *Then and now* and *Myth* look back at an older course (2019 to 2021).
 
@@ -51,7 +51,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import lr_scheduler, swa_utils
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
-from torch.utils.tensorboard import SummaryWriter
 from torchvision.transforms import v2
 
 from course_utils import bars, curves, data, explore, grids, models, session, training
@@ -61,6 +60,9 @@ from course_utils.predict import predict
 from course_utils.text import rounded
 
 device = session.setup(seed, device)
+
+# after setup(), which says what to do if tensorboard is missing
+from torch.utils.tensorboard import SummaryWriter
 
 # %% [markdown]
 # ## Warm-up
@@ -748,17 +750,18 @@ pixels = F.avg_pool2d(digits.images.unsqueeze(1).float() / 255, 2).flatten(1).to
 labels = digits.labels.to(device)
 train_part, valid_part = torch.randperm(len(labels)).to(device).split([3000, 2000])
 parts = [nn.Linear(196, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 10)]
-model = nn.Sequential(*parts)
-optimizer = torch.optim.AdamW(model.to(device).parameters(), lr=0.01)
+digits_net = nn.Sequential(*parts)
+optimizer = torch.optim.AdamW(digits_net.to(device).parameters(), lr=0.01)
 batches = [(pixels[part], labels[part]) for part in train_part.split(64)]
+held_out = pixels[valid_part], labels[valid_part]
 valid = [(pixels[part], labels[part]) for part in valid_part.split(512)]
-first = validate(model, valid)
-train_once(model, batches, optimizer)
-right = predict_classes(model, pixels[valid_part]) == labels[valid_part]
-print("the loss has more than halved:", validate(model, valid) < first / 2)
+first = validate(digits_net, valid)
+train_once(digits_net, batches, optimizer)
+right = predict_classes(digits_net, held_out[0]) == held_out[1]
+print("the loss has more than halved:", validate(digits_net, valid) < first / 2)
 print("more than 80 % right:", right.double().mean().item() > 0.8)
-print("in training mode as before:", model.training)
-assert validate(model, valid) < first / 2 and right.double().mean() > 0.8
+print("in training mode as before:", digits_net.training)
+assert validate(digits_net, valid) < first / 2 and right.double().mean() > 0.8
 
 
 # %% [markdown]
@@ -776,10 +779,10 @@ def accuracy(net, inputs, targets, batch_size):
     return right / len(inputs)
 
 
-net, shown = copy.deepcopy(model), valid_part[:512]
+net = copy.deepcopy(digits_net)
+inputs, targets = (part[:512] for part in held_out)
 found = {
-    f"batches of {size}": accuracy(net, pixels[shown], labels[shown], size)
-    for size in (2, 4, 8, 32, 512)
+    f"batches of {size}": accuracy(net, inputs, targets, size) for size in (2, 4, 8, 32, 512)
 }
 assert found["batches of 512"] > 0.7
 bars.bar_chart(found, "accuracy", "setting", "The same network, the same 512 pictures")
@@ -808,10 +811,10 @@ check.bug_6_1(accuracy)
 #     return right / len(inputs)
 #
 #
-# net, shown = copy.deepcopy(model), valid_part[:512]
+# net = copy.deepcopy(digits_net)
+# inputs, targets = (part[:512] for part in held_out)
 # found = {
-#     f"batches of {size}": accuracy(net, pixels[shown], labels[shown], size)
-#     for size in (2, 4, 8, 32, 512)
+#     f"batches of {size}": accuracy(net, inputs, targets, size) for size in (2, 4, 8, 32, 512)
 # }
 # assert found["batches of 512"] > 0.7
 # bars.bar_chart(found, "accuracy", "setting", "The same network, the same 512 pictures")
@@ -2443,7 +2446,7 @@ assert head_only > 0.7
 #
 # ### The half that is forgotten
 #
-# What happens if the body is frozen by `requires_grad_(False)` only, and somebody calls `model.train()`, as every training loop does? Look at a copy, for three forward passes and not a single step of an optimizer.
+# What happens if the body is frozen by `requires_grad_(False)` only, and somebody calls `model.train()`, as every training loop does? Look at a copy, while the forty notes pass through it three times (six batches), and without a single step of an optimizer.
 
 # %%
 question = predict(
@@ -2676,7 +2679,7 @@ assert shares["frozen body, new head"] > shares["small, from scratch"]
 bars.bar_chart(shares, "share right of 60", "network", "Learnt from 40 pictures without colour")
 
 # %% [markdown]
-# Now the pretrained body, without any training of its own, is ahead: it knows what print looks like. Colour was a short cut, and the small network had taken it. (One seed and sixty notes are thin; lesson 6.8 computes how thin. With other seeds the order was the same, or the assert would have stopped the cell.)
+# Now the pretrained body, without any training of its own, is ahead: it knows what print looks like. Colour was a short cut, and the small network had taken it. (One seed and sixty notes are thin; lesson 6.8 computes how thin. The assert in the cell checks the order for your seed.)
 #
 # What to take along:
 #
@@ -3227,7 +3230,7 @@ print("epochs that the rule was asked for:", asked[:3], "to", asked[-1])
 
 
 # %% [markdown]
-# Zero is divisible by ten as well, so why does the training start at 0.1 and not at 0.05? The fine print: MultiplicativeLR never asks for epoch 0. (LambdaLR does.) Where its rule has no case for "nothing happens", it is 1, not 0.
+# Zero is divisible by ten as well, so why does the training start at 0.1 and not at 0.05? The fine print: MultiplicativeLR never asks for epoch 0. (LambdaLR does.) And in the epochs in which nothing shall happen its rule must return 1, not 0.
 #
 # ### Restarts
 #
@@ -3515,7 +3518,7 @@ surfaces.descent_paths(
 )
 
 # %% [markdown]
-# Lesson 5.1 computed how far from the goal the dance stays: with the rate $\eta$ (curvature 1, noise of variance 1) the places have a mean square of $\eta / (2 - \eta)$. Ten times the rate, about ten times as far. Now the same question for the average of 400 places:
+# Lesson 5.1 computed how far from the goal the dance stays: with the rate $\eta$ (curvature 1, noise of variance 1) the places have a mean square of $\eta / (2 - \eta)$. Ten times the rate, more than ten times the mean square. Now the same question for the average of 400 places:
 
 # %%
 question = predict(
@@ -3841,7 +3844,7 @@ check.refresh(refresh)
 # </details>
 
 # %% [markdown] covers=["w6-swalr"]
-# With only the norms in training mode, dropout keeps still: that is better than what torch's own function does.
+# Only the norms are switched. So when the network comes in evaluation mode, dropout keeps still while they count, which is better than torch's own function: that sets the whole network to training mode.
 #
 # ### SWALR: the rate of the dance
 #
@@ -4338,9 +4341,9 @@ logs, start = Path(tempfile.mkdtemp()), time.perf_counter()
 net = watched_training(logs)
 seconds = time.perf_counter() - start
 run = board.read(logs)
-accuracy = run.scalars["Test/Accuracy"].values[-1]
-print(f"{chosen}: {accuracy:.1%} of the test pictures right, {seconds:.0f} s of training")
-assert accuracy > (0.85 if chosen == "digits" else 0.3)
+reached = run.scalars["Test/Accuracy"].values[-1]
+print(f"{chosen}: {reached:.1%} of the test pictures right, {seconds:.0f} s of training")
+assert reached > (0.85 if chosen == "digits" else 0.3)
 board.draw_scalars(run, "Train/Loss", "Test/Loss", title="Three epochs, seen from both parts")
 
 # %% [markdown] covers=["w6-tb-train-test-tags"]
@@ -4486,9 +4489,9 @@ for name, model in {"our ResNet": ResNet(), "resnet18": resnet18(weights=None)}.
     with SummaryWriter(folder) as writer, expected_warning(FutureWarning):
         writer.add_graph(model.eval(), torch.zeros(1, 3, 32, 32))
     drawn[name] = list(board.read(folder).graph.values())
-for name, operations in drawn.items():
-    convolutions = operations.count("aten::_convolution")
-    print(f"{name:10} {len(operations)} nodes, {convolutions} of them convolutions")
+for name, nodes in drawn.items():
+    convolutions = nodes.count("aten::_convolution")
+    print(f"{name:10} {len(nodes)} nodes, {convolutions} of them convolutions")
 
 # %% [markdown]
 # 15 convolutions in ours: the first, two in each of six blocks, and two downsample paths. The graph names them as you named them, so the additions and detours can be followed on the page *Graphs*.
@@ -4769,7 +4772,7 @@ big = ("data", "initialisation", "depth", "width")
 assert all(found[0] == "worse" for name, found in verdicts.items() if name.startswith(big))
 
 # %% [markdown] covers=["w6-tuning"]
-# Data, initialisation, depth and width can each ruin a training, and the squares cost a little. What a "-" says is not "it makes no difference" but "this experiment cannot tell": three seeds on 500 pictures are blind to differences of a percent. Much tuning folklore is made of such lines.
+# Initialisation, depth and width can each ruin a training, too few data cost much less, and the squares a little. What a "-" says is not "it makes no difference" but "this experiment cannot tell": three seeds on 500 pictures are blind to differences of a percent. Much tuning folklore is made of such lines.
 #
 # ### The knobs of training
 #
@@ -4809,7 +4812,7 @@ assert max(good[20]) < max(good[200]) and min(good[20]) < min(good[200])
 # %% [markdown]
 # Read it along the diagonal: **small batches want small rates, large batches large ones**. In ten epochs a batch size of 200 makes only 30 steps, 20 makes 300, and its gradients are noisier. Who tunes the rate at one batch size and then changes the size starts again.
 #
-# Also notice what the grid is *not* sensitive to: between the good cells there is hardly more than noise. The first job of tuning is to find the right power of ten; the range test of week 5 does that with a hundred batches.
+# Also notice what matters less: the good cells differ by a few percent, the bad ones by dozens. The first job of tuning is to find the right power of ten; the range test of week 5 does that with a hundred batches.
 #
 # ### The best of many is lucky
 #
@@ -5015,7 +5018,7 @@ for count, score in tune(x, y).items():
     right = nearer(x[:, columns], y, new_x[:, columns]) == new_y
     bars_drawn[f"{count} columns, validation"] = 100 * score
     bars_drawn[f"{count} columns, new people"] = 100 * right.double().mean().item()
-bars.bar_chart(bars_drawn, "accuracy (%)", "columns", title="The promise, and what came of it")
+bars.bar_chart(bars_drawn, "accuracy (%)", "setting", title="The promise, and what came of it")
 
 # %% tags=["check"]
 check.bug_6_4(tune)
@@ -5050,7 +5053,7 @@ check.bug_6_4(tune)
 #     right = nearer(x[:, columns], y, new_x[:, columns]) == new_y
 #     bars_drawn[f"{count} columns, validation"] = 100 * score
 #     bars_drawn[f"{count} columns, new people"] = 100 * right.double().mean().item()
-# bars.bar_chart(bars_drawn, "accuracy (%)", "columns", title="The promise, and what came of it")
+# bars.bar_chart(bars_drawn, "accuracy (%)", "setting", title="The promise, and what came of it")
 # ```
 # </details>
 
@@ -5354,7 +5357,7 @@ bars.bar_chart(
 )
 
 # %% [markdown]
-# On a CPU the transfer is nothing, since the batch is already there. The longest bar is most likely the data: preparing 64 small pictures one by one costs more than a small network, and then a faster network helps little. (For a whole table of all operations: `print(profile.key_averages().table(sort_by="cpu_time_total"))`; for a timeline: `profile.export_chrome_trace("trace.json")`, opened in the browser at `chrome://tracing`.)
+# On a CPU the transfer is nothing, since the batch is already there. The longest bar is most likely the data: preparing 32 small pictures one by one costs more than a small network, and then a faster network helps little. (For a whole table of all operations: `print(profile.key_averages().table(sort_by="cpu_time_total"))`; for a timeline: `profile.export_chrome_trace("trace.json")`, opened in the browser at `chrome://tracing`.)
 #
 # ### Cure 1: do it once
 #
@@ -5712,7 +5715,7 @@ assert len(fits) == 1
 question.reveal(fits[0])
 
 # %% [markdown]
-# The mean loss of 16 is the mean of the two mean losses, and a gradient is linear. DDP makes exactly this mean, in an operation called **all-reduce** (全规约): all processes give a tensor, all get the mean of them.
+# The mean loss of 16 is the mean of the two mean losses, and a gradient is linear. DDP makes exactly this mean, with an operation called **all-reduce** (全规约): all processes give a tensor, and all get the same result back, by default the sum. DDP makes the mean of it.
 #
 # The sentence has a condition: **equal shares**. With 12 and 4 samples, the plain mean counts the samples of the small half three times as much:
 
@@ -5776,9 +5779,9 @@ assert without == 1 < with_it
 # %%
 script = Path(training.__file__).parents[1] / "notebooks" / "ddp_train.py"
 words = ["RANK", "init_process", "Parallel(", "Sampler(", "set_epoch", "// world", "destroy"]
-for line in script.read_text(encoding="utf-8").splitlines():
-    if any(word in line for word in words):
-        print(line.strip())
+for text in script.read_text(encoding="utf-8").splitlines():
+    if any(word in text for word in words):
+        print(text.strip())
 
 # %% [markdown]
 # - **torchrun** starts the processes and tells each of them, in environment variables, its `RANK` among all, its `LOCAL_RANK` on this machine, and the `WORLD_SIZE`.

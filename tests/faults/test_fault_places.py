@@ -18,17 +18,22 @@ from course_utils.authoring.structure import preparation, read
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60  # seconds for JupyterLab to say something
-NOTEBOOK = read(ROOT / "notebooks" / "start_here.ipynb")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
     "fault", rows("test_a_missing_package_is_told_by_the_setup_cell"), ids=lambda fault: fault.name
 )
-def test_a_missing_package_is_told_by_the_setup_cell(fault: Fault, monkeypatch, says):
-    monkeypatch.setitem(sys.modules, fault.name.removeprefix("no "), None)  # as if it were not installed
+def test_a_missing_package_is_told_by_the_setup_cell(fault: Fault, notebook: Path, monkeypatch, says):
+    package = fault.name.removeprefix("no ")
+    for name in {"torch.utils.tensorboard", *(name for name in sys.modules if name.startswith(f"{package}."))}:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    cells = read(notebook)
     with pytest.raises(RuntimeError) as caught:
-        for index in preparation(NOTEBOOK):
-            exec(NOTEBOOK.cells[index].source, names := {"seed": 0, "device": "auto"})
+        for index in preparation(cells):
+            exec(cells.cells[index].source, names := {"seed": 0, "device": "auto"})
     assert "session" in names, "the setup cell came as far as its last line"
     says(fault, str(caught.value))
 
