@@ -32,6 +32,16 @@ def test_lessons_and_minutes(notebook):
 
 
 @EACH_WEEK
+def test_the_table_has_the_sums(notebook):
+    stored = read(notebook)
+    lessons = sum(minutes for minutes, _ in timetable(stored).values())
+    exercises = sum(
+        int(found[1]) for _, heading in headings(stored) if (found := re.search(r"· (\d+) min · ★", heading))
+    )
+    assert f"\n| {week_of(notebook)} | {lessons} | {exercises} |\n" in TEXT
+
+
+@EACH_WEEK
 def test_every_place_is_a_heading(notebook):
     titles = titles_of(read(notebook))
     places = re.findall(r"\*(?=\S)([^*\n]+)(?<=\S)\*", part_of(week_of(notebook)))
