@@ -8,9 +8,9 @@
     python course.py site                            build static pages of all notebooks, to read without JupyterLab
     python course.py slides [week1 ...]              build a deck of slides for each week (instructors)
     python course.py live [week1 ...]                build notebooks whose code is typed in class (instructors)
-    python course.py bench [names] [--check]         measure: a table of ratios
+    python course.py bench [names] [--quick] [--check]   measure: a table of ratios
     python course.py proof                           run every notebook and write when and how fast into the README
-    python course.py clean [--venv]                  remove caches; with --venv the environments too
+    python course.py clean [--venv]                  remove what was built, but not build/live; --venv: all environments
 
 All but clean make the environment .venv when it is not there or no longer fits; all else they leave to the tools.
 """
@@ -153,7 +153,7 @@ def make_environment():
                     "sudo apt install python3-venv; elsewhere: Python from python.org, or uv. Then run this again."
                 )
             step("making " + VENV.name, [sys.executable, "-m", "venv", str(VENV)])
-    size = "about 5 GB, two to four minutes" if GIGABYTES == 7 else "about 1 GB, a few minutes"
+    size = "about 6 GB, two to four minutes" if GIGABYTES == 7 else "about 1 GB, a few minutes"
     if LATEST:
         # uv renews everything by itself; pip has to be told that what others need is meant too
         everything = ["--upgrade"] if uv else ["--upgrade", "--upgrade-strategy", "eager"]
@@ -222,10 +222,12 @@ def proof(options):
 
 
 def clean(options):
-    """Remove what the tools made. Downloads (data/cache) and notebooks stay."""
+    """Remove what the tools made. Downloads (data/cache) and notebooks stay, those for the class in build/live too."""
     if options not in ([], ["--venv"]):
         raise Stop("clean knows only --venv, not {}".format(" ".join(options)))
-    targets = [ROOT / "build", VENV, ROOT / ".venv-latest"] if options else [ROOT / "build"]
+    targets = [VENV, ROOT / ".venv-latest"] if options else []
+    if (ROOT / "build").is_dir():
+        targets += [made for made in sorted((ROOT / "build").iterdir()) if made.name != "live"]
     for folder, names, _ in os.walk(str(ROOT)):
         made = [name for name in names if name in CACHES or name.endswith(".egg-info")]
         targets += [Path(folder, name) for name in made]
@@ -233,8 +235,10 @@ def clean(options):
     for target in targets:
         if target.is_symlink():
             target.unlink()
-        elif target.exists():
+        elif target.is_dir():
             shutil.rmtree(str(target))
+        elif target.exists():
+            target.unlink()
         else:
             continue
         say("removed " + str(target.relative_to(ROOT)))

@@ -35,7 +35,8 @@ def all_terms() -> tuple[Term, ...]:
         text = SYLLABUS.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{SYLLABUS.name} is missing from the notebooks folder; `git restore notebooks` brings it back"
+            f"{SYLLABUS.name} is missing from the notebooks folder; "
+            f"`git restore notebooks/{SYLLABUS.name}` brings it back"
         ) from None
     # the loader in C, where there is one, takes a tenth of the time
     entries = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -383,8 +383,10 @@ def test_usage(fresh, capsys, words, code):
 
 
 def test_clean_removes_what_the_tools_made_and_nothing_else(fresh, capsys):
-    made = [".pytest_cache/x", ".ruff_cache/x", "a/__pycache__/x", "a/.ipynb_checkpoints/x", "a.egg-info/x", "build/x"]
+    made = [".pytest_cache/x", ".ruff_cache/x", "a/__pycache__/x", "a/.ipynb_checkpoints/x", "a.egg-info/x"]
+    made += ["build/x", "build/site/x"]
     kept = [
+        "build/live/x",
         ".venv/lib/__pycache__/x",
         ".venv-latest/lib/__pycache__/x",
         ".git/__pycache__/x",

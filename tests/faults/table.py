@@ -115,6 +115,8 @@ FAULTS = [
     Fault("notebook is no JSON", "a picture called .ipynb", TEACHER, ("is not JSON",), "test_grade.py::test_a_broken_notebook_is_said_so_and_stops_no_other"),
     Fault("unknown file to grade", "a name that is not there", TEACHER, ("is not there; give notebooks",), "test_grade.py::test_an_unknown_file_an_empty_folder_and_no_course"),
     Fault("table of grades is there", "--csv of last week", TEACHER, ("is there already",), "test_grade.py::test_a_table_that_is_there_is_not_written_over"),
+    Fault("live notebook typed in", "it would be built again", TEACHER, ("changed by hand",), "test_live.py::test_what_was_typed_is_not_lost"),
+    Fault("unknown week of slides", "slides week99", TEACHER, ("week99",), "test_slides.py::test_unknown_week_is_one_line"),
     # --- building notebooks
     Fault("cell raises while building", "1 / 0 in the text", AUTHOR, ("fails: ZeroDivisionError",), "test_build.py::test_an_error_names_the_cell_and_leaves_the_old_notebook"),
     Fault("cell never ends while building", "the kernel sleeps or dies", AUTHOR, ("takes longer than", "its kernel died"), "test_build.py::test_a_cell_that_does_not_come_back_is_named"),
