@@ -19,6 +19,12 @@ CUT = """() => slides.map((slide, number) => {
     return body.scrollHeight > body.clientHeight + 1 ? number + 1 : 0;
 }).filter(Boolean)"""
 
+# all slides are there at once
+CUT_ON_PAPER = """() => slides.filter((slide) => {
+  const body = slide.querySelector(".body");
+  return body.scrollHeight > body.clientHeight + 1;
+}).map((slide) => slide.id)"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -93,4 +99,8 @@ def test_no_slide_is_cut_and_the_keys_go_on(cut_off, tmp_path, keep):
     page.keyboard.press("Home")
     assert page.evaluate("() => current") == 0
     keep(page, "slides")
+    page.reload()  # no slide but the first was ever shown
+    page.pdf(path=tmp_path / "slides.pdf", prefer_css_page_size=True)
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT_ON_PAPER) == []
     assert wrong == []

@@ -136,5 +136,14 @@ function fromAddress() {
 document.documentElement.classList.add("live");
 addEventListener("resize", scale);
 addEventListener("hashchange", fromAddress);
+// on paper there are also the slides that nobody has opened yet
+addEventListener("beforeprint", () => {
+  for (const slide of slides) {
+    const shown = slide.classList.contains("shown");
+    slide.classList.add("shown");
+    fit(slide);
+    slide.classList.toggle("shown", shown);
+  }
+});
 scale();
 fromAddress();
