@@ -131,7 +131,6 @@ def hidden_digits(
     start = {"picture": picture}
     if asked is not None or picture in range(COUNT):
         start["asked"] = labels[picture] if asked is None else asked
-    missed = _first_miss(labels)
     return Explorer(
         question=question,
         description="A digit hidden in a photograph, the map of where the network sees the digit asked for, and both "
@@ -143,15 +142,13 @@ def hidden_digits(
         compute=search_digit,
         draw=draw_search,
         describe=describe_search,
-        strip=[{"asked": labels[0]}, {"asked": (labels[0] + 1) % 10}, missed],
+        strip=[{"asked": labels[0]}, {"asked": (labels[0] + 1) % 10}, _hardest(labels)],
         size=(WIDTH / 100, HEIGHT / 100),
         start=start,
     )
 
 
-def _first_miss(labels: list[int]) -> dict[str, int]:
-    """The first picture whose own digit's map points beside the box; the last picture when there is none."""
-    for picture, label in enumerate(labels):
-        if not search_digit(picture, label).pointing:
-            return {"picture": picture, "asked": label}
-    return {"picture": COUNT - 1, "asked": labels[-1]}
+def _hardest(labels: list[int]) -> dict[str, int]:
+    """The picture whose own digit's map has the least of its energy in the box."""
+    picture = min(range(COUNT), key=lambda number: search_digit(number, labels[number]).energy)
+    return {"picture": picture, "asked": labels[picture]}

@@ -4704,7 +4704,7 @@ check.grad_cam(grad_cam)
 student = models.hidden_digits_network()
 student.classifier = nn.Sequential(nn.Dropout(0.5), student.classifier)
 student.train()  # it goes on training, and between two epochs we look
-seen = data.hidden_digits(1, seed=3)
+seen = data.hidden_digits(1, seed=11)
 print("a picture with the digit", seen.labels.item(), "| training:", student.training)
 
 
