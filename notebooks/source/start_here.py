@@ -130,12 +130,12 @@ check.first_answer(answer)
 # | notebook | seconds |
 # |---|---|
 # | start_here | 4 |
-# | week1_tensors_autograd | 14 |
-# | week2_data | 27 |
-# | week3_models | 14 |
-# | week4_training | 25 |
-# | week5_looking_inside | 45 |
-# | week6_practice | 55 |
+# | week1_tensors_autograd | 13 |
+# | week2_data | 24 |
+# | week3_models | 13 |
+# | week4_training | 23 |
+# | week5_looking_inside | 42 |
+# | week6_practice | 49 |
 #
 # <!-- end of the proof -->
 #
