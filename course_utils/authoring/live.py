@@ -24,7 +24,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils.authoring import structure
-from course_utils.authoring.slides import week_notebooks
+from course_utils.authoring.slides import build_each
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = ROOT / "build" / "live"
@@ -179,15 +179,7 @@ def build_live(notebook: Path, folder: Path = LIVE) -> Path:
 
 def main(names: list[str]) -> int:
     """Build the live notebooks of the weeks that `names` begin; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")
-    try:
-        for notebook in week_notebooks(names):
-            print(build_live(notebook).relative_to(ROOT))
-    except (ValueError, OSError) as error:
-        print(str(error).splitlines()[0], file=sys.stderr)
-        return 2
-    return 0
+    return build_each(names, lambda notebook: str(build_live(notebook).relative_to(ROOT)))
 
 
 if __name__ == "__main__":

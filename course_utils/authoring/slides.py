@@ -16,7 +16,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from math import ceil
@@ -452,18 +452,27 @@ def build_deck(notebook: Path, folder: Path = SLIDES) -> Path:
     return target
 
 
-def main(names: list[str]) -> int:
-    """Build the decks of the weeks that `names` begin; returns the exit status."""
+def build_each(names: list[str], build: Callable[[Path], str]) -> int:
+    """Call `build` for the notebook of each week that `names` begin and print what it says; the exit status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
     try:
         for notebook in week_notebooks(names):
-            target = build_deck(notebook)
-            print(f"{target.relative_to(ROOT)}, {target.stat().st_size / 1e6:.1f} MB")
+            print(build(notebook))
     except (ValueError, OSError) as error:
         print(str(error).splitlines()[0], file=sys.stderr)
         return 2
     return 0
+
+
+def main(names: list[str]) -> int:
+    """Build the decks of the weeks that `names` begin; returns the exit status."""
+
+    def build(notebook: Path) -> str:
+        target = build_deck(notebook)
+        return f"{target.relative_to(ROOT)}, {target.stat().st_size / 1e6:.1f} MB"
+
+    return build_each(names, build)
 
 
 if __name__ == "__main__":
