@@ -5792,7 +5792,7 @@ for text in script.read_text(encoding="utf-8").splitlines():
 #
 # In a terminal you would write `torchrun --standalone --nproc-per-node=2 ddp_train.py results`. That is the module `torch.distributed.run`, and a notebook can start it with its own Python. Two processes on the CPU, three epochs. Most of the time that this takes goes into starting three Pythons.
 #
-# One argument more, `--max-restarts=3`, is for the day when **one process dies**. The others would wait for its gradients for ever, so torchrun stops them all and starts them all again, here up to three times. Without the argument it gives up at once. The script then begins anew; in a training of days its first lines would load the last checkpoint (lesson 6.3).
+# One argument more, `--max-restarts=3`, is for the day when **one process dies**. The others would wait for its gradients for ever, so torchrun stops them all and starts them all again, here up to three times. Without the argument it gives up at once. The script then begins anew; in a training of days its first lines would load the last checkpoint (lesson 6.3). The variable `TORCH_DISABLE_SHARE_RDZV_TCP_STORE` belongs to it: it opens a new meeting point for every start. In the old one the new processes would find the addresses of the dead ones, and call them in vain.
 
 # %%
 results = tempfile.mkdtemp()
@@ -5802,7 +5802,7 @@ done = subprocess.run(
     capture_output=True,
     text=True,
     timeout=300,
-    env={**os.environ, "OMP_NUM_THREADS": "1"},
+    env={**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
 )
 print("torchrun ended with", done.returncode)
 print(sorted(path.name for path in Path(results).iterdir()))
