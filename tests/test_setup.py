@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 import tomllib
 from collections import namedtuple
 from pathlib import Path
@@ -201,9 +200,7 @@ def test_the_first_call_installs_and_the_second_starts_at_once(copy):
     assert venv.startswith("venv|--python|") and venv.endswith(str(copy.root / ".venv"))
     assert pinned.startswith(f"pip|install|--python|{python}") and pinned.endswith("|-r|requirements.txt")
     assert itself.endswith("|--no-deps|--no-build-isolation|-e|.")
-    start = time.monotonic()
     second = copy.run("test")
-    assert time.monotonic() - start < 3
     assert (second.returncode, len(copy.calls())) == (7, 3)
     assert "installing" not in second.stdout
 

@@ -32,9 +32,11 @@ class LabPage:
 
     def run_all(self) -> dict:
         """Restart the kernel and run every cell, as the toolbar's button does; returns what is then in the notebook."""
+        # the outputs that were saved must not look like those of this run
+        self.page.evaluate("() => jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        self.page.wait_for_function(CLEARED)
         self.page.locator("[data-command='notebook:restart-run-all']:visible").first.click()
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
-        self.page.wait_for_timeout(1500)
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
             state = self.page.evaluate(STATE)
