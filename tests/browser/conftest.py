@@ -14,6 +14,7 @@ from lab_server import jupyterlab
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60  # seconds for something to appear in a page; a busy machine takes several times what it needs alone
 PICTURES = ROOT / "build" / "browser"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # nothing but this machine answers: a page that needs the network fails here
@@ -36,6 +37,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     """An empty page of 1280 x 900 in a browser profile of its own."""
     with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(1000 * PATIENCE)
         yield context.new_page()
 
 

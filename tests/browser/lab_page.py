@@ -4,7 +4,7 @@ import time
 
 from playwright.sync_api import Locator, Page
 
-RUN_SECONDS, CELL_SECONDS = 400, 60
+RUN_SECONDS = 400
 NOTEBOOK = "jupyterapp.shell.currentWidget"
 STATE = f"""() => {{
     const panel = {NOTEBOOK};
@@ -24,7 +24,7 @@ class LabPage:
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         page.goto(address)
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=1000 * CELL_SECONDS)
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
         page.wait_for_function(f"() => {NOTEBOOK}?.sessionContext?.session?.kernel?.status === 'idle'")
         # news and updates are asked for once; nobody answers here
         for button in page.locator(".Toastify button:has-text('No')").all():

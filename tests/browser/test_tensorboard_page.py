@@ -15,8 +15,8 @@ def test_tensorboard_shows_what_was_written(page, errors, keep, tmp_path):
     with board.serve(tmp_path) as server:
         page.goto(server.address)
         # a card for the tag, with a drawn line in it
-        page.get_by_text("Loss/train").first.wait_for(timeout=60_000)
-        page.get_by_text("run1").first.wait_for(timeout=60_000)
+        page.get_by_text("Loss/train").first.wait_for()
+        page.get_by_text("run1").first.wait_for()
         page.wait_for_timeout(1000)
         keep(page, "tensorboard")
     assert errors == []
