@@ -11,7 +11,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat
@@ -71,7 +71,7 @@ class Moment:
         return copied(self.names)
 
 
-@cache
+@lru_cache(maxsize=2)  # a notebook and a sample; each keeps hundreds of megabytes
 def moments(path: Path) -> dict[str, Moment]:
     """The moment before each exercise of the notebook: parameters, setup and the lesson's cells ran."""
     notebook = read(path)
