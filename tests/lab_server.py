@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,10 +54,18 @@ def jupyterlab(course: Path, folder: Path, *options: str) -> Iterator[Server]:
             process.wait(timeout=PATIENCE)
 
 
+def is_listening(address: str) -> bool:
+    """Whether anybody listens at http://127.0.0.1:port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(address.split(":")[2].strip("/")))) == 0
+
+
 def _opened(process: subprocess.Popen, log: Path) -> Server:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"(http://127\.0\.0\.1:\d+)(/\S*)\?token=(\w+)", log.read_text()):
+        found = re.search(r"(http://127\.0\.0\.1:\d+)(/\S*)\?token=(\w+)", log.read_text())
+        # it writes its address down before it listens
+        if found and is_listening(found[1]):
             return Server(found[1], found[3], found[2])
         time.sleep(0.2)
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")

@@ -5,7 +5,6 @@ import math
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lab_server import is_listening
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
@@ -284,11 +284,6 @@ def test_a_folder_of_runs_is_told_from_an_empty_one(tmp_path: Path):
 
 
 # --- the server ---
-
-
-def is_listening(address: str) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", int(address.split(":")[2].strip("/")))) == 0
 
 
 def test_the_server_shows_what_was_written(folder: Path):
