@@ -466,9 +466,15 @@ check.call_chain(call_chain)
 
 # %% covers=["w2-dl-num-workers"]
 parcel = pickle.dumps(Squares(3))
-opening = "import pickle, sys; pickle.load(sys.stdin.buffer)"
+opening = """
+import pickle, sys
+try:
+    pickle.load(sys.stdin.buffer)
+except AttributeError as error:
+    print("AttributeError:", error)
+"""
 other = subprocess.run([sys.executable, "-c", opening], input=parcel, capture_output=True)
-print(other.stderr.decode().strip().splitlines()[-1])
+print(other.stdout.decode().strip())
 
 # %% [markdown]
 # In the other process `__main__` is another program, and it has no `Squares`. That is what happens with `num_workers=2` in a notebook on Windows and macOS, where processes are started by *spawn*. On Linux they are still *forked* with Python 3.13 and older, which copies the whole memory, so the same cell works: until a colleague runs it.
