@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
@@ -118,13 +120,21 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
 
 def address_in(log: Path, server: subprocess.Popen) -> str:
-    """The address, with token, that a starting server writes to its log."""
+    """The address, with token, of a JupyterLab that is starting. Raises RuntimeError when it does not start."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
-        if found := re.search(r"http://127\.0\.0\.1:\d+/\S*\?token=\w+", log.read_text()):
+        found = re.search(r"http://127\.0\.0\.1:\d+/\S*\?token=\w+", log.read_text())
+        # it writes its address down before it listens
+        if found and is_listening(found[0]):
             return found[0]
         time.sleep(0.2)
     raise RuntimeError(f"JupyterLab did not start: {log.read_text()[-500:]}")
+
+
+def is_listening(address: str) -> bool:
+    """Whether anybody listens at http://127.0.0.1:port/…"""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", urlsplit(address).port)) == 0
 
 
 @contextmanager

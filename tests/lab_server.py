@@ -3,18 +3,15 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from benchmarks.browser import PATIENCE, address_in
 
-PATIENCE = 120  # seconds, for the server's start and its end
 # course.py with the environment that is running these tests in place of .venv
 LAB = """
 import sys
@@ -54,18 +51,6 @@ def jupyterlab(course: Path, folder: Path, *options: str) -> Iterator[Server]:
             process.wait(timeout=PATIENCE)
 
 
-def is_listening(address: str) -> bool:
-    """Whether anybody listens at http://127.0.0.1:port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", int(address.split(":")[2].strip("/")))) == 0
-
-
 def _opened(process: subprocess.Popen, log: Path) -> Server:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"(http://127\.0\.0\.1:\d+)(/\S*)\?token=(\w+)", log.read_text())
-        # it writes its address down before it listens
-        if found and is_listening(found[1]):
-            return Server(found[1], found[3], found[2])
-        time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+    found = re.fullmatch(r"(http://[^/]+)(/\S*)\?token=(\w+)", address_in(log, process))
+    return Server(found[1], found[3], found[2])

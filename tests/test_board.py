@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab_server import is_listening
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
+from benchmarks.browser import is_listening
 from course_utils import board
 
 NETWORK = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
